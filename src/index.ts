@@ -1,0 +1,36 @@
+export { formatBytes } from './base/bytes.ts';
+export { formatDuration } from './base/duration.ts';
+export { CephflowError } from './base/errors.ts';
+export type { Json, JsonObject } from './base/json.ts';
+export type * from './task/ceph.ts';
+export type * from './task/context.ts';
+export { healthBlockers, placementBlockers } from './task/health.ts';
+export { findOsd, isSameWeight, requireOsd } from './task/identity.ts';
+export {
+  boolean,
+  choice,
+  contact,
+  devices,
+  duration,
+  hostname,
+  integer,
+  node,
+  number,
+  osd,
+  osds,
+  type Param,
+  type Params,
+  text,
+  type ValuesOf,
+} from './task/params.ts';
+export type * from './task/targets.ts';
+export {
+  type Answer,
+  type Hold,
+  isTask,
+  type Progress,
+  type Risk,
+  type Task,
+  type TaskDefinition,
+  task,
+} from './task/task.ts';

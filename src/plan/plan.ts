@@ -1,0 +1,85 @@
+import type { Json, JsonObject } from '../base/json.ts';
+import type { Health } from '../task/ceph.ts';
+import type { Risk } from '../task/task.ts';
+
+/**
+ * Be a playbook compiled with its values against one cluster: an immutable graph. `hash` is the SHA-256 of the
+ * canonical JSON of all other fields. Steps stand in topological order; edges are indices into `steps`.
+ */
+export interface Plan {
+  readonly version: 1;
+  readonly hash: string;
+  readonly playbook: string;
+  readonly summary: string;
+  /** Name of the cluster in the config, and the fsid that a worker compares before it touches anything. */
+  readonly cluster: string;
+  readonly fsid: string;
+  /** What the run is about, for lists and titles: the node's name, say. */
+  readonly target: string;
+  readonly params: JsonObject;
+  /** Locks that the run holds from start to end, such as `node/ceph-osd-07`. */
+  readonly locks: readonly string[];
+  /** Hash of each task file used: a worker runs only the very same. */
+  readonly tasks: Readonly<Record<string, string>>;
+  readonly fingerprint: Fingerprint;
+  readonly baseline: Health;
+  readonly groups: readonly PlanGroup[];
+  readonly steps: readonly PlanStep[];
+}
+
+/** Hold what the plan was decided on: identities and topology, never epochs or statistics. */
+export interface Fingerprint {
+  readonly fsid: string;
+  /** `osd.3=uuid@node` of every target, sorted. */
+  readonly targets: readonly string[];
+  /** SHA-256 over the host buckets, their locations and OSD ids. */
+  readonly crush: string;
+  /** `pool:size:rule` facts the refusals were judged on, sorted. */
+  readonly pools: readonly string[];
+}
+
+/** Limit how many members of a group are begun and not finished. Members are numbered from 0. */
+export interface PlanGroup {
+  readonly id: string;
+  readonly maxParallel: number;
+  /** Number of steps of each member: a place is given back when all of them are ended. */
+  readonly memberSizes: readonly number[];
+}
+
+/** Be one vertex of the graph. `barrier` joins a group with what follows; `release` gives back what a hold took. */
+export interface PlanStep {
+  /** Unique in the plan, readable: `osd.stop@osd.4`, `silence`. */
+  readonly id: string;
+  readonly kind: 'task' | 'barrier' | 'release';
+  /** Name of the task (kinds task and release). */
+  readonly task?: string;
+  readonly risk: Risk;
+  /** One sentence for people: what this step does with these values. */
+  readonly title: string;
+  /** Values by parameter; those that name another step's output are `{ "$expression": "steps.find.output.device" }`. */
+  readonly with: JsonObject;
+  /** Indices of the steps that must have ended well before this one starts; all smaller than its own. */
+  readonly after: readonly number[];
+  /** `finally` steps start when all of `main` has ended, whatever the outcome. */
+  readonly part: 'main' | 'finally';
+  /** Places this step needs: group index and member number. */
+  readonly places: readonly { readonly group: number; readonly member: number }[];
+  /** For kind release: index of the step whose hold it releases. */
+  readonly releases?: number;
+  /** CEL condition on outputs, asked when the step is ready; false: skipped. */
+  readonly when?: string;
+  readonly timeout?: { readonly afterMs: number; readonly then: 'ask' | 'fail' };
+  readonly pollMs?: number;
+  readonly delayMs?: number;
+  readonly retry?: { readonly attempts: number; readonly delayMs: number };
+}
+
+/** Mark a value that is filled in when the step is ready. */
+export interface LateValue {
+  readonly $expression: string;
+}
+
+/** Tell whether a value of a step is filled in only when the step is ready. */
+export function isLateValue(value: Json): value is JsonObject & LateValue {
+  return typeof value === 'object' && value !== null && '$expression' in value;
+}

@@ -27,6 +27,8 @@ export interface PoolState {
   readonly name: string;
   readonly size: number;
   readonly minSize: number;
+  /** CRUSH rule that places its data. */
+  readonly ruleId: number;
   readonly pgCount: number;
 }
 

@@ -43,15 +43,21 @@ export interface Downtime {
   readonly key: string;
   readonly node: string;
   readonly comment: string;
+  readonly startsAt: Date;
   readonly endsAt: Date;
+}
+
+/** Be a downtime of ours as the monitoring system has it. `lapsed`: its time ran out; `ended`: somebody cut it short. */
+export interface DowntimeFound {
+  readonly id: string;
+  readonly endsAt: Date;
+  readonly state: 'active' | 'lapsed' | 'ended';
 }
 
 /** Ask a monitoring system. Throws MONITORING_FAILED, NOT_CONFIGURED. */
 export interface MonitoringReads {
-  /** Find our downtimes that are not over. */
-  downtimes(
-    key: string,
-  ): Promise<readonly { readonly id: string; readonly node: string; readonly endsAt: Date }[]>;
+  /** Find our downtimes with this key, over or not. */
+  downtimes(key: string): Promise<readonly DowntimeFound[]>;
 }
 
 /** Ask and change a monitoring system. */

@@ -36,7 +36,7 @@ export interface Param<T = unknown> {
   readonly default?: Json;
   readonly optional?: boolean;
   /** Carries T for inference; never present at run time. */
-  readonly is?: (value: T) => T;
+  readonly is?: T;
 }
 
 /** Declare the parameters of a task or playbook by name. */

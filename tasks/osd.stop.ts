@@ -1,0 +1,51 @@
+import { osd, requireOsd, task } from 'cephflow';
+
+export default task({
+  name: 'osd.stop',
+  summary: 'Stop the daemon of one OSD, and keep it from coming back at boot',
+  risk: 'stops-service',
+  params: { osd: osd('The OSD') },
+  poll: '5s',
+  limit: '3m',
+
+  // the last clause lets the statistics catch up: until then ok-to-stop would answer the next step from the past
+  async done({ osd }, { ceph, machine }) {
+    if (requireOsd(await ceph.osdMap(), osd).isUp) return { waitingFor: `${osd.name} is up` };
+    if (await machine(osd.node).isOsdRunning(osd.id))
+      return { waitingFor: `the process of ${osd.name} still runs` };
+    const serving = (await ceph.placementGroups()).filter((pg) => pg.acting.includes(osd.id));
+    if (serving.length === 0) return true;
+    return { waitingFor: `the statistics of ${serving.length} PGs still count on ${osd.name}` };
+  },
+
+  async blockers({ osd }, { ceph }) {
+    requireOsd(await ceph.osdMap(), osd);
+    const { isOk, wouldBecomeInactive, wouldBecomeMoreDegraded } = await ceph.okToStop([osd]);
+    const reasons: string[] = [];
+    if (wouldBecomeInactive.length > 0)
+      reasons.push(`without ${osd.name} PGs would stop serving: ${some(wouldBecomeInactive)}`);
+    // availability is not durability: Ceph itself allows a stop that leaves a PG on its last copy
+    if (wouldBecomeMoreDegraded.length > 0)
+      reasons.push(`PGs lack copies already and would lose another: ${some(wouldBecomeMoreDegraded)}`);
+    if (!isOk && reasons.length === 0) reasons.push(`Ceph says that ${osd.name} is not ok to stop`);
+    return reasons;
+  },
+
+  async run({ osd }, { ceph, machine }) {
+    requireOsd(await ceph.osdMap(), osd);
+    await machine(osd.node).stopOsd(osd.id);
+  },
+
+  async undo({ osd }, { ceph, machine }) {
+    requireOsd(await ceph.osdMap(), osd);
+    await machine(osd.node).startOsd(osd.id);
+  },
+});
+
+/** As many PG ids as a line can show. */
+const shown = 5;
+
+function some(pgs: readonly string[]): string {
+  const rest = pgs.length - shown;
+  return pgs.slice(0, shown).join(', ') + (rest > 0 ? ` and ${rest} more` : '');
+}

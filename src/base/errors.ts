@@ -12,7 +12,7 @@ interface CodeFacts {
   readonly about: string;
 }
 
-/** List every error code with its exit code, disposition and meaning. A test compares it with CONTRIBUTING.md. */
+/** List every error code with its exit code, disposition and meaning. A test compares it with docs/errors.md. */
 export const errorCodes = {
   USAGE: {
     exit: 64,

@@ -1,0 +1,79 @@
+import type { Ceph, CephReads } from '../task/ceph.ts';
+import type { Machine, MachineReads, Monitoring, MonitoringReads, People } from '../task/context.ts';
+
+/** Reach what a question may ask. None of these objects has a way to change anything. */
+export interface ReadSystems {
+  readonly ceph: CephReads;
+  machine(node: string): MachineReads;
+  readonly monitoring: MonitoringReads;
+}
+
+/** Reach what an act may change. */
+export interface ActSystems {
+  readonly ceph: Ceph;
+  machine(node: string): Machine;
+  readonly monitoring: Monitoring;
+  readonly people: People;
+}
+
+/**
+ * Reach one cluster and everything around it. `signal` ends every command begun through the object it was given for.
+ * @see DESIGN section 7
+ */
+export interface Systems {
+  read(signal: AbortSignal): ReadSystems;
+  act(signal: AbortSignal): ActSystems;
+  close(): Promise<void>;
+}
+
+/** Open the systems of a cluster by its name in the config. @throws CLUSTER_UNKNOWN, NOT_CONFIGURED */
+export type SystemsFor = (cluster: string) => Promise<Systems>;
+
+/** Hold the systems of one cluster for all steps of a worker, with the answers they share. */
+export interface OpenCluster {
+  readonly systems: Systems;
+  /** Reads for polls of `done` only: an answer may be as old as `sharedAgeMs`. Never for blockers or around an act. */
+  readonly shared: CephReads;
+  /** Throw away shared answers, also those under way: something was changed. */
+  forget(): void;
+}
+
+/** Younger than any sensible poll, older than the time in which 500 waits come due together. */
+const sharedAgeMs = 2000;
+
+interface Shared {
+  readonly askedAtMs: number;
+  readonly answer: Promise<unknown>;
+}
+
+/**
+ * Share the reads of one cluster between the waits of a worker, so that 500 waits are not 500 commands.
+ * The reads live on `signal`, the worker's own: one step that is aborted must not spoil the answer of the others.
+ */
+export function openCluster(systems: Systems, signal: AbortSignal, now: () => number): OpenCluster {
+  const { ceph } = systems.read(signal);
+  const answers = new Map<string, Shared>();
+
+  function share<T>(name: string, ask: () => Promise<T>): Promise<T> {
+    const known = answers.get(name);
+    if (known && now() - known.askedAtMs < sharedAgeMs) return known.answer as Promise<T>;
+    const answer = ask();
+    answers.set(name, { askedAtMs: now(), answer });
+    // a failure is told to whoever waits for it now, and not kept
+    answer.catch(() => answers.delete(name));
+    return answer;
+  }
+
+  const shared: CephReads = {
+    osdMap: () => share('osdMap', () => ceph.osdMap()),
+    health: () => share('health', () => ceph.health()),
+    status: () => share('status', () => ceph.status()),
+    placementGroups: () => share('placementGroups', () => ceph.placementGroups()),
+    usage: () => share('usage', () => ceph.usage()),
+    services: () => share('services', () => ceph.services()),
+    safeToDestroy: (osds) => ceph.safeToDestroy(osds),
+    okToStop: (osds) => ceph.okToStop(osds),
+    projectRemoval: (osds) => ceph.projectRemoval(osds),
+  };
+  return { systems, shared, forget: () => answers.clear() };
+}

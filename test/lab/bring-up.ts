@@ -5,6 +5,7 @@ import { listSilences, startAlertmanager } from './alertmanager.ts';
 import { auditedCommands } from './audit.ts';
 import type { ConfFacts } from './ceph-conf.ts';
 import {
+  type FirstOsd,
   makePool,
   makeStore,
   planOsds,
@@ -54,26 +55,35 @@ export async function bringUp(dir: string, keeper: Keeper, options: LabOptions):
   );
   await writeClusterFiles(site.facts, site.keys, osds);
   await makeOperatorKey(site);
-  const outside = Promise.all([
-    options.mail === false ? undefined : startMail(keeper, dir, site.network),
-    options.alertmanager === false ? undefined : startAlertmanager(keeper, dir, site.network),
-  ]);
-  const started = await Promise.all(specs.map((spec) => plugIn(site, spec)));
-  const stores = osds.map((osd) => makeStore(nodeOf(site, osd.node), osd, site.facts));
-  await startMonitor(keeper, site.facts, site.onMonitor);
-  await registerOsds(site.facts, osds, options.recoverySleepSeconds ?? 0);
-  await startDaemon('mgr', site.facts, site.onMonitor);
-  await Promise.all(stores);
-  await Promise.all(
-    started.slice(0, owned.length).map((node) => node.must('systemctl', 'start', 'ceph-osd.target')),
-  );
-  await makePool(site.facts, options.racks ?? false);
   const acts = clusterActs({ keeper, facts: site.facts, nodes: site.nodes, onMonitor: site.onMonitor });
-  const [, alertmanagerUrl] = await outside;
+  const [alertmanagerUrl] = await Promise.all([
+    options.alertmanager === false ? undefined : startAlertmanager(keeper, dir, site.network),
+    options.mail === false ? undefined : startMail(keeper, dir, site.network),
+    startCluster(site, specs, osds),
+  ]);
   const configFile = await writeConfig(site, alertmanagerUrl);
   await acts.waitClean(healthySeconds);
   await acts.waitHealthy(healthySeconds);
   return describe(site, acts, { configFile, alertmanagerUrl: alertmanagerUrl ?? '' });
+}
+
+/** Nodes first; then the object stores are made while the monitor starts; then manager, OSDs and the pool. */
+async function startCluster(
+  site: Site,
+  specs: readonly NodeSpec[],
+  osds: readonly FirstOsd[],
+): Promise<void> {
+  const { keeper, facts, options } = site;
+  const started = await Promise.all(specs.map((spec) => plugIn(site, spec)));
+  const monitor = async (): Promise<void> => {
+    await startMonitor(keeper, facts, site.onMonitor);
+    await registerOsds(facts, osds, options.recoverySleepSeconds ?? 0);
+    await startDaemon('mgr', facts, site.onMonitor);
+  };
+  await Promise.all([monitor(), ...osds.map((osd) => makeStore(nodeOf(site, osd.node), osd, facts))]);
+  const withOsds = started.filter(({ name }) => osds.some(({ node }) => node === name));
+  await Promise.all(withOsds.map((node) => node.must('systemctl', 'start', 'ceph-osd.target')));
+  await makePool(facts, options.racks ?? false);
 }
 
 async function openSite(dir: string, keeper: Keeper, options: LabOptions): Promise<Site> {

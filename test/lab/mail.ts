@@ -34,14 +34,8 @@ match from any for any action "keep"
 `,
     { mode: 0o600 },
   );
-  const script = `mount --bind "$1" /var/spool/smtpd && chmod 711 /var/spool/smtpd &&
-for part in offline:1770:root:opensmtpq purge:700:opensmtpq:root queue:700:opensmtpq:root corrupt:700:opensmtpq:root incoming:700:opensmtpq:root; do
-  IFS=: read -r name mode owner group <<END
-$part
-END
-  mkdir -p /var/spool/smtpd/$name && chown $owner:$group /var/spool/smtpd/$name && chmod $mode /var/spool/smtpd/$name
-done
-smtpd -d -f "$2" > "$3" 2>&1 < /dev/null &`;
+  // smtpd makes /var/spool/smtpd and what belongs into it; the whole of /var/spool, because that folder may not exist yet.
+  const script = 'mount --bind "$1" /var/spool || exit 1; smtpd -d -f "$2" > "$3" 2>&1 < /dev/null &';
   const log = join(dir, 'log', 'smtpd.log');
   await keeper.must(['sh', '-c', script, 'sh', spool, conf, log]);
   await portOpens(network.services, network.smtpPort, log);

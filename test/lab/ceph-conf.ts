@@ -8,7 +8,7 @@ export interface ConfFacts {
 /**
  * Write ceph.conf. It holds what makes a lab fast (research: bdev_aio_poll_ms alone saves 4 s an OSD) and what makes it
  * honest (a PG log so short that real backfill happens). Nothing that a test may want to change at run time is in here,
- * because the file beats `ceph config set`; those values are in `runtimeSettings`.
+ * because the file beats `ceph config set`; those go in by `ceph config set`: `recoverySettings`.
  */
 export function cephConf(facts: ConfFacts): string {
   const { dir, fsid, monAddress } = facts;
@@ -75,14 +75,6 @@ export function nodeConf(
   const place =
     node.rack === undefined ? '' : `crush_location = root=default rack=${node.rack} host=${name}\n`;
   return `${cephConf(facts)}public_addr = ${node.address}\ncluster_addr = ${node.address}\n${place}`;
-}
-
-/** Settings that go in by `ceph config set`, so that a test may change them while the cluster runs. */
-export function runtimeSettings(recoverySleepSeconds: number): string[] {
-  return [
-    'config set mgr mgr/devicehealth/enable_monitoring false --force',
-    ...recoverySettings(recoverySleepSeconds),
-  ];
 }
 
 /** Settings of the speed of recovery: a sleep per operation; 0 is as fast as it goes. */

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type ConfFacts, clientConf, runtimeSettings } from './ceph-conf.ts';
+import { type ConfFacts, clientConf, recoverySettings } from './ceph-conf.ts';
 import { demand, type Keeper, run, type Said } from './keeper.ts';
 import { initialKeyring, type Keys, keyringEntry, makeSecret } from './keys.ts';
 import type { LabNode } from './node.ts';
@@ -61,14 +61,27 @@ export async function writeClusterFiles(
     'initial.keyring': initialKeyring(keys, secrets),
     'mgr/keyring': keyringEntry('mgr.lab', keys.mgr),
   };
-  const modules = [
-    ...mgrModules,
-    ...(await readdir(mgrModulesInstalled)).filter((name) => name.endsWith('.py')),
-  ];
   await Promise.all([
     ...Object.entries(files).map(([name, text]) => writeFile(join(dir, name), text, { mode: 0o600 })),
-    ...modules.map((name) => symlink(join(mgrModulesInstalled, name), join(dir, 'mgr-modules', name))),
+    writeMgrModules(join(dir, 'mgr-modules')),
   ]);
+}
+
+/**
+ * Give the manager its few modules. devicehealth is a copy with monitoring off by default: the installed one makes a pool of
+ * its own when an OSD map arrives before the module has read its configuration, which happens under load.
+ */
+async function writeMgrModules(folder: string): Promise<void> {
+  const shared = (await readdir(mgrModulesInstalled)).filter((name) => name.endsWith('.py'));
+  const links = [...mgrModules.filter((name) => name !== 'devicehealth'), ...shared];
+  await Promise.all(links.map((name) => symlink(join(mgrModulesInstalled, name), join(folder, name))));
+  await cp(join(mgrModulesInstalled, 'devicehealth'), join(folder, 'devicehealth'), { recursive: true });
+  const module = join(folder, 'devicehealth', 'module.py');
+  const text = await readFile(module, 'utf8');
+  const quiet = text.replace(/(name='enable_monitoring',\s+default=)True/, '$1False');
+  if (quiet === text)
+    throw new Error('lab: this devicehealth module has no enable_monitoring=True to switch off');
+  await writeFile(module, quiet);
 }
 
 /** Make the monitor's store and start it and the manager; `where` runs a command in the right hostname. */
@@ -151,7 +164,7 @@ export async function registerOsds(
 ): Promise<void> {
   const create = osds.map(({ id, uuid }) => `osd create ${uuid} ${id}`);
   await until('the monitor answers', monStartSeconds, async () => {
-    const said = await batch(facts, [...runtimeSettings(recoverySleepSeconds), ...create, 'osd ls']);
+    const said = await batch(facts, [...recoverySettings(recoverySleepSeconds), ...create, 'osd ls']);
     return said.includes(String(osds.length - 1)) || osds.length === 0;
   });
 }

@@ -73,11 +73,12 @@ describe('lab: a cluster', () => {
       ['ceph-osd-04', [6, 7]],
     ]);
     expect((await lab.ceph('health')).stdout).toBe('HEALTH_OK');
+    expect((await lab.ceph('osd', 'pool', 'ls')).stdout).toBe('lab');
   });
 
   it('checks cephx: the read-only user may ask and not change', async () => {
     const asReader = ['--name', 'client.readonly', '--keyring', lab.readOnlyKeyring];
-    expect((await lab.ceph(...asReader, 'osd', 'ok-to-stop', '0')).exitCode).toBe(0);
+    expect(await lab.ceph(...asReader, 'osd', 'ok-to-stop', '0')).toMatchObject({ exitCode: 0 });
     expect((await lab.ceph(...asReader, 'osd', 'set', 'noout')).exitCode).toBe(13);
   });
 

@@ -68,7 +68,7 @@ export interface PlanStep {
   readonly releases?: number;
   /** CEL condition on outputs, asked when the step is ready; false: skipped. */
   readonly when?: string;
-  readonly timeout?: { readonly afterMs: number; readonly then: 'ask' | 'fail' };
+  readonly timeout?: { readonly afterMs: number; readonly outcome: 'ask' | 'fail' };
   readonly pollMs?: number;
   readonly delayMs?: number;
   readonly retry?: { readonly attempts: number; readonly delayMs: number };

@@ -114,5 +114,8 @@ function isHealthy(status: Status): boolean {
 function isClean(status: Status): boolean {
   const { osdmap, pgmap } = status;
   const clean = pgmap.pgs_by_state.find(({ state_name }) => state_name === 'active+clean')?.count ?? 0;
-  return osdmap.num_up_osds === osdmap.num_osds && osdmap.num_remapped_pgs === 0 && clean === pgmap.num_pgs;
+  // A new manager reports no PG at all at first, and HEALTH_OK with it.
+  const isReported = pgmap.num_pgs > 0;
+  const isUp = osdmap.num_up_osds === osdmap.num_osds;
+  return isReported && isUp && osdmap.num_remapped_pgs === 0 && clean === pgmap.num_pgs;
 }

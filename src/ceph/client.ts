@@ -196,7 +196,7 @@ async function refusal(around: Around, command: Command, result: CommandResult):
   if (/timed out|error connecting to the cluster|error calling conf_read_file/.test(stderr)) {
     return unreachable(around, command, said);
   }
-  const reason = lastLines(said, 1).replace(/^Error E[A-Z]+: /, '');
+  const reason = (/^Error E\w+: (.*)$/m.exec(said)?.[1] ?? lastLines(said, 1)).trim();
   return new CephflowError('CEPH_REFUSED', `Ceph refused: ${reason || `exit code ${result.exitCode}`}`, {
     command: trace,
   });

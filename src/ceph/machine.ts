@@ -69,7 +69,8 @@ export function createMachine({ shell, signal }: MachineOptions): Machine {
 const unitOf = (id: number) => `ceph-osd@${id}.service`;
 
 function failed(shell: Shell, words: readonly string[], result: CommandResult): CephflowError {
-  return new CephflowError('COMMAND_FAILED', `${words[0]} failed on ${shell.host}`, {
+  const program = words.find((word) => word === 'ceph-volume') ?? words[0]; // flock only passes its code on
+  return new CephflowError('COMMAND_FAILED', `${program} failed on ${shell.host}`, {
     command: traceOf(shell, { words }, result),
   });
 }

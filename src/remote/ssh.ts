@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { Client, type ClientChannel, type ServerHostKeyAlgorithm, utils } from 'ssh2';
+import ssh2, { type Client, type ClientChannel, type ServerHostKeyAlgorithm } from 'ssh2';
 import { CephflowError } from '../base/errors.ts';
 import {
   aborted,
@@ -100,7 +100,7 @@ async function readKey({ keyFile }: Place): Promise<Buffer> {
   const text = await readFile(keyFile).catch((error: NodeJS.ErrnoException) => {
     throw fail(error.code === 'ENOENT' ? 'does not exist' : `cannot be read (${error.code})`, error);
   });
-  const key = utils.parseKey(text);
+  const key = ssh2.utils.parseKey(text);
   if (key instanceof Error) throw fail(`is no usable private key (${key.message})`, key);
   return text;
 }
@@ -130,7 +130,7 @@ function open(
   known: readonly KnownKey[],
   onClose: () => void,
 ): Promise<Client> {
-  const client = new Client();
+  const client = new ssh2.Client();
   return new Promise((resolve, reject) => {
     let refusal: CephflowError | undefined;
     client.on('ready', () => resolve(client));

@@ -37,6 +37,8 @@ const cleanPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
  * @throws Error when namespaces cannot be made (not root, or a container without the capability).
  */
 export async function openKeeper(dir: string, keepDirectory: boolean): Promise<Keeper> {
+  if (process.getuid?.() !== 0)
+    throw new Error('lab: needs root (namespaces, sshd, a mail server): run it as root');
   const outer = spawn('sh', [join(toolsDir, 'keeper.sh'), dir, keepDirectory ? '1' : '0'], {
     detached: true,
     stdio: ['pipe', 'pipe', 'pipe'],

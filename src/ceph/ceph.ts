@@ -110,19 +110,16 @@ function toStatus({ osdmap, pgmap, mgrmap }: z.infer<typeof statusAnswer>) {
   };
 }
 
-/** A daemon that never told its host: it may be on any node, and is shown with this in place of one. */
-const unknownNode = '(unknown)';
-
 async function readServices(client: CephClient): Promise<readonly Service[]> {
   const found: Service[] = [];
   for (const kind of ['mon', 'mgr', 'mds'] as const) {
     const daemons = await client.ask({ words: [kind, 'metadata'], via: 'mon', schema: daemonsAnswer });
-    found.push(...daemons.map(({ name, hostname }) => ({ kind, name, node: hostname ?? unknownNode })));
+    found.push(...daemons.map(({ name, hostname }) => ({ kind, name, node: hostname })));
   }
   const { services } = await client.ask({ words: ['service', 'dump'], via: 'mon', schema: servicesAnswer });
   for (const [name, daemon] of Object.entries(services['rgw']?.daemons ?? {})) {
     if (typeof daemon === 'string') continue;
-    const { id = name, hostname = unknownNode } = daemon.metadata; // the key became a number in Ceph 16
+    const { id = name, hostname } = daemon.metadata; // the key became a number in Ceph 16
     found.push({ kind: 'rgw', name: id, node: hostname });
   }
   return found;

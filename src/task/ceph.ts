@@ -116,7 +116,8 @@ export interface OkToStop {
 export interface Service {
   readonly kind: 'mon' | 'mgr' | 'mds' | 'rgw';
   readonly name: string;
-  readonly node: string;
+  /** Absent where the daemon never told its host. */
+  readonly node: string | undefined;
 }
 
 /**

@@ -42,9 +42,11 @@ export function movementStops(map: OsdMap): readonly string[] {
 /** List the daemons other than OSDs that a node carries, and that would go down with it. */
 export async function otherDaemons(ceph: CephReads, node: NodeTarget): Promise<readonly string[]> {
   const services = await ceph.services();
-  return services
-    .filter((service) => shortName(service.node) === shortName(node.name))
-    .map(({ kind, name }) => `${node.name} also carries ${kind}.${name}: move it to another node first`);
+  return services.flatMap(({ kind, name, node: host }) => {
+    if (host === undefined) return [`${kind}.${name} does not tell its host: it may be on ${node.name}`];
+    if (shortName(host) !== shortName(node.name)) return [];
+    return [`${node.name} also carries ${kind}.${name}: move it to another node first`];
+  });
 }
 
 /** CRUSH may know a host by its short name and a daemon by its full one. */

@@ -1,0 +1,35 @@
+-- Give up the slot, not the step. KEYS as in common.lua.
+-- ARGV 1 step  2 token  3 until (ms since the epoch), +delay ms, or '' for a person  4 waiting (JSON)  5 observed or ''
+--      6 error or '': this was a failed try, the next attempt follows  7 1: may have acted
+-- Result: accepted | lost
+local i, token, due = tonumber(ARGV[1]), ARGV[2], ARGV[3]
+if not holds_lease(i, token) then
+  return (token_of(i) == token and state(K, i) == 'w') and 'accepted' or 'lost'
+end
+if ARGV[5] ~= '' then redis.call('HSET', K.mem, i .. ':o', ARGV[5]) end
+if ARGV[6] ~= '' then
+  redis.call('HSET', K.err, i, ARGV[6])
+  redis.call('HINCRBY', K.mem, i .. ':n', 1)
+  redis.call('HINCRBY', K.mem, i .. ':t', 1)
+  if ARGV[7] ~= '1' then forget(i, 'a') end
+end
+if run_state() == 'aborting' and not is_finally(i) and not is_acting(i) then
+  cancel(i)
+  settle(false, 1)
+  return 'accepted'
+end
+if string.sub(due, 1, 1) == '+' then due = tostring(now + tonumber(string.sub(due, 2))) end
+local before = redis.call('HGET', K.wait, i)
+local since = before and string.match(before, '^(%d+)|') or now
+redis.call('HSET', K.wait, i, since .. '|' .. due .. '|' .. ARGV[4])
+redis.call('HDEL', K.lease, i)
+if not is_acting(i) and not recall(i, 'A') then free_act_lock(i) end
+drop_timer(K, i)
+set_state(K, i, 'w')
+event(K, 'step-waits', 's', i, 'd', ARGV[4])
+if redis.call('HDEL', K.mem, i .. ':W') == 1 then
+  make_ready(K, i)
+elseif due ~= '' then
+  set_timer(K, i, due)
+end
+return 'accepted'

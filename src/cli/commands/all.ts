@@ -1,0 +1,25 @@
+import type { AddCommand } from '../context.ts';
+import { addAgent } from './agent.ts';
+import { addControl } from './control.ts';
+import { addDoctor } from './doctor.ts';
+import { addFollowing } from './follow-run.ts';
+import { addLibrary } from './library.ts';
+import { addLint } from './lint.ts';
+import { addRuns } from './runs.ts';
+import { addShow } from './show.ts';
+import { addStarting } from './start.ts';
+import { addWorker } from './worker.ts';
+
+/** List what adds the commands, in the order of the help. */
+export const allCommands: readonly AddCommand[] = [
+  addStarting,
+  addRuns,
+  addShow,
+  addFollowing,
+  addControl,
+  addLint,
+  addLibrary,
+  addDoctor,
+  addWorker,
+  addAgent,
+];

@@ -1,0 +1,29 @@
+import { type AddCommand, outputOption } from '../context.ts';
+import { examine, type Finding } from '../examine.ts';
+import { toJson } from '../table.ts';
+
+/** Add `doctor`. JSON: a list of `{ name, level, text, fix }`; level: ok, warn or FAIL. Ends with the first failure's code. */
+export const addDoctor: AddCommand = (program, start) => {
+  program
+    .command('doctor')
+    .description('look at everything cephflow needs; nothing is changed')
+    .addOption(outputOption())
+    .action((_options: unknown, command) =>
+      start(command, async ({ globals, io, wire }) => {
+        const findings: Finding[] = [];
+        for await (const finding of examine(wire)) {
+          findings.push(finding);
+          if (globals.output === 'text') io.data(describe(finding));
+        }
+        if (globals.output === 'json')
+          io.data(toJson(findings.map(({ exitCode: _code, ...shown }) => shown)));
+        return findings.find((one) => one.level === 'FAIL')?.exitCode ?? 0;
+      }),
+    );
+};
+
+function describe({ name, level, text, fix }: Finding): string {
+  const nameWidth = 22;
+  const lines = text.split('\n').join(`\n${' '.repeat(nameWidth + 8)}`);
+  return `${level.padEnd(4)}  ${name.padEnd(nameWidth)}  ${lines}${fix === undefined ? '' : `\n      fix: ${fix}`}`;
+}

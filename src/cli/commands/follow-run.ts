@@ -1,0 +1,52 @@
+import type { RunEvent } from '../../run/events.ts';
+import { type AddCommand, type Context, outputOption } from '../context.ts';
+import { findRun, findStep } from '../find.ts';
+import { follow } from '../follow.ts';
+import { eventLine } from '../lines.ts';
+
+const runArgument = ['<run>', 'id of a run, a unique beginning or end of it, or @latest'] as const;
+/** Events read from the store in one go. */
+const pageSize = 1000;
+
+/** Add `watch` and `logs`. JSON of both: one event a line, `{ run, seq, atMs, kind, step, state, attempt, text, data }`. */
+export const addFollowing: AddCommand = (program, start) => {
+  program
+    .command('watch')
+    .description('follow a run; ^C leaves it, and it goes on')
+    .argument(...runArgument)
+    .addOption(outputOption())
+    .action((typed: string, _options: unknown, command) =>
+      start(command, async (context) => {
+        const store = await context.wire.store();
+        return follow(context, await findRun(store, typed), { fromStart: false });
+      }),
+    );
+  program
+    .command('logs')
+    .description('show everything that was recorded about a run, or about one of its steps')
+    .argument(...runArgument)
+    .argument('[step]', 'only this step')
+    .addOption(outputOption())
+    .action((typed: string, step: string | undefined, _options: unknown, command) =>
+      start(command, (context) => showLogs(context, typed, step)),
+    );
+};
+
+async function showLogs({ globals, io, wire }: Context, typed: string, step: string | undefined) {
+  const store = await wire.store();
+  const run = await findRun(store, typed);
+  const plan = await store.plan(run);
+  const index = step === undefined ? undefined : findStep(plan, step);
+  const asJson = (event: RunEvent) => {
+    const id = event.step === undefined ? undefined : plan.steps[event.step]?.id;
+    return JSON.stringify({ run, ...event, step: id });
+  };
+  const write = globals.output === 'json' ? asJson : (event: RunEvent) => eventLine(run, plan, event);
+  let page: readonly RunEvent[] = await store.events(run, '0', { limit: pageSize });
+  while (page.length > 0) {
+    const lines = page.filter((event) => index === undefined || event.step === index).map(write);
+    for (const line of lines) if (line !== undefined) io.data(line);
+    page = await store.events(run, page.at(-1)?.seq ?? '0', { limit: pageSize });
+  }
+  return 0;
+}

@@ -1,0 +1,118 @@
+import { CephflowError } from '../../base/errors.ts';
+import { didYouMean } from '../../base/nearest.ts';
+import type { LoadedTask } from '../../engine/load-tasks.ts';
+import type { Param, Params } from '../../task/params.ts';
+import { type AddCommand, outputOption } from '../context.ts';
+import { listPlaybooks, readPlaybookFile } from '../playbook-files.ts';
+import { table, toJson } from '../table.ts';
+
+/** Add `tasks` and `playbooks`: what there is, and one of them with its parameters. */
+export const addLibrary: AddCommand = (program, start) => {
+  program
+    .command('tasks')
+    .description('list the tasks, or show one with its parameters')
+    .argument('[name]', 'name of a task, such as osd.reweight')
+    .addOption(outputOption())
+    .action((name: string | undefined, _options: unknown, command) =>
+      start(command, async ({ globals, io, wire }) => {
+        const library = [...(await wire.library()).values()];
+        const shown = name === undefined ? library : [findTask(library, name)];
+        if (globals.output === 'json') io.data(toJson(shown.map(taskAsJson)));
+        else io.data(name === undefined ? describeTasks(library) : shown.map(describeTask).join('\n'));
+        return 0;
+      }),
+    );
+  program
+    .command('playbooks')
+    .description('list the playbooks, or show one with its parameters')
+    .argument('[name]', 'name of a playbook, or path of its file')
+    .addOption(outputOption())
+    .action((name: string | undefined, _options: unknown, command) =>
+      start(command, async ({ globals, io, wire }) => {
+        const folders = await wire.playbookFolders();
+        const files = name === undefined ? listPlaybooks(folders) : [readPlaybookFile(folders, name)];
+        const shown = files.flatMap(({ playbook, file }) => (playbook ? [{ playbook, file }] : []));
+        const rows = shown.map(({ playbook, file }) => ({
+          name: playbook.name,
+          summary: playbook.summary,
+          file,
+          params: Object.fromEntries(
+            playbook.params.map((one) => [one.name, { ...one.param, hasDefault: one.default !== undefined }]),
+          ),
+        }));
+        if (globals.output === 'json') io.data(toJson(rows));
+        else if (name === undefined) {
+          io.data(
+            table(
+              ['PLAYBOOK', 'SUMMARY', 'FILE'],
+              rows.map((one) => [one.name, one.summary, one.file]),
+            ),
+          );
+        } else io.data(rows.map(describePlaybook).join('\n'));
+        return 0;
+      }),
+    );
+};
+
+function findTask(library: readonly LoadedTask[], name: string): LoadedTask {
+  const found = library.find((one) => one.task.name === name);
+  if (found) return found;
+  const known = library.map((one) => one.task.name);
+  throw new CephflowError('USAGE', `there is no task ${name}.${didYouMean(name, known)}`, {
+    hint: 'cephflow tasks lists them all',
+  });
+}
+
+const taskAsJson = ({ task, file, hash }: LoadedTask) => {
+  const { name, summary, risk, params, output, poll } = task;
+  return { name, summary, risk, params, output: output ?? {}, poll, file, hash };
+};
+
+function describeTasks(library: readonly LoadedTask[]): string {
+  const rows = library.map(({ task }) => [task.name, task.risk, task.summary]);
+  return table(
+    ['TASK', 'RISK', 'SUMMARY'],
+    rows.sort(([a = ''], [b = '']) => (a < b ? -1 : 1)),
+  );
+}
+
+function describeTask({ task, file }: LoadedTask): string {
+  const outputs = Object.entries(task.output ?? {}).map(([name, about]) => [name, '', '', about]);
+  const lines = [
+    `${task.name}  ${task.summary}`,
+    `risk ${task.risk}  file ${file}`,
+    '',
+    describeParams(task.params),
+  ];
+  if (outputs.length > 0) lines.push('', table(['OUTPUT', '', '', 'MEANING'], outputs));
+  return lines.join('\n');
+}
+
+interface ShownPlaybook {
+  readonly name: string;
+  readonly summary: string;
+  readonly file: string;
+  readonly params: Readonly<Record<string, Omit<Param, 'default'> & { readonly hasDefault: boolean }>>;
+}
+
+function describePlaybook({ name, summary, file, params }: ShownPlaybook): string {
+  const rows = Object.entries(params).map(([param, one]) => [
+    param,
+    one.kind,
+    one.hasDefault || one.optional ? '' : 'yes',
+    one.about,
+  ]);
+  return [`${name}  ${summary}`, `file ${file}`, '', paramTable(rows)].join('\n');
+}
+
+function describeParams(params: Params): string {
+  const rows = Object.entries(params).map(([name, one]) => [
+    name,
+    one.kind,
+    one.default === undefined && !one.optional ? 'yes' : '',
+    one.about,
+  ]);
+  return rows.length === 0 ? 'no parameters' : paramTable(rows);
+}
+
+const paramTable = (rows: readonly string[][]) => table(['PARAMETER', 'KIND', 'NEEDED', 'MEANING'], rows);

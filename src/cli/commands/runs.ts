@@ -1,0 +1,44 @@
+import { formatDuration } from '../../base/duration.ts';
+import type { RunHead } from '../../engine/store.ts';
+import { type AddCommand, outputOption } from '../context.ts';
+import { shortRun } from '../lines.ts';
+import { table, toJson } from '../table.ts';
+
+/** Runs listed unless asked otherwise: a screen or two. */
+const listedRuns = '50';
+
+/** Add `runs`. JSON: a list of run heads as the store gives them, newest first. */
+export const addRuns: AddCommand = (program, start) => {
+  program
+    .command('runs')
+    .description('list runs, newest first')
+    .option('--unfinished', 'only those that are not over', false)
+    .option('--limit <count>', 'at most so many', listedRuns)
+    .addOption(outputOption())
+    .action((options: { unfinished: boolean; limit: string }, command) =>
+      start(command, async ({ globals, io, wire }) => {
+        const store = await wire.store();
+        const limit = Math.max(1, Number.parseInt(options.limit, 10) || 1);
+        const heads = await store.listRuns({ limit, unfinished: options.unfinished });
+        if (globals.output === 'json') io.data(toJson(heads));
+        else if (heads.length === 0) io.say('no runs yet');
+        else io.data(describeRuns(heads, wire.nowMs()));
+        return 0;
+      }),
+    );
+};
+
+function describeRuns(heads: readonly RunHead[], nowMs: number): string {
+  const rows = heads.map((head) => [
+    shortRun(head.run),
+    head.cluster,
+    head.playbook,
+    head.target,
+    head.state,
+    `${(head.counts.succeeded ?? 0) + (head.counts.skipped ?? 0)}/${head.steps}`,
+    String(head.counts.failed ?? 0),
+    formatDuration((head.endedMs ?? nowMs) - head.createdMs),
+    head.by,
+  ]);
+  return table(['RUN', 'CLUSTER', 'PLAYBOOK', 'TARGET', 'STATE', 'DONE', 'FAIL', 'AGE', 'BY'], rows);
+}

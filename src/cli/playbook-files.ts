@@ -1,0 +1,44 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { basename, extname, join, resolve } from 'node:path';
+import { CephflowError } from '../base/errors.ts';
+import { didYouMean } from '../base/nearest.ts';
+import { type Parsed, parsePlaybook } from '../plan/parse.ts';
+
+/** Hold a playbook's file and what came of reading it. */
+export interface PlaybookFile extends Parsed {
+  readonly file: string;
+}
+
+const extensions = ['.yaml', '.yml'];
+
+/** Read every playbook of some folders, first folder first. A folder that is not there has none. */
+export function listPlaybooks(folders: readonly string[]): readonly PlaybookFile[] {
+  return folders.flatMap((folder) => {
+    const names = existsSync(folder) ? readdirSync(folder) : [];
+    return names
+      .filter((name) => extensions.includes(extname(name)))
+      .sort()
+      .map((name) => read(join(folder, name)));
+  });
+}
+
+/**
+ * Find and read one playbook: a path of a file, or the name of one in the folders.
+ * @throws PLAYBOOK_UNKNOWN with the nearest name
+ */
+export function readPlaybookFile(folders: readonly string[], name: string): PlaybookFile {
+  const isPath = name.includes('/') || extensions.includes(extname(name));
+  if (isPath && existsSync(name)) return read(name);
+  const all = isPath ? [] : listPlaybooks(folders);
+  const found = all.find((one) => nameOf(one.file) === name);
+  if (found) return found;
+  if (isPath) throw new CephflowError('PLAYBOOK_UNKNOWN', `there is no playbook file ${resolve(name)}`);
+  const known = all.map((one) => nameOf(one.file));
+  throw new CephflowError('PLAYBOOK_UNKNOWN', `there is no playbook ${name}.${didYouMean(name, known)}`, {
+    hint: `looked in ${folders.join(', ')}; cephflow playbooks lists them all`,
+  });
+}
+
+const nameOf = (file: string) => basename(file, extname(file));
+
+const read = (file: string): PlaybookFile => ({ file, ...parsePlaybook(readFileSync(file, 'utf8'), file) });

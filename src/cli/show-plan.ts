@@ -1,0 +1,47 @@
+import type { Plan, PlanStep } from '../plan/plan.ts';
+import { type Risk, risks } from '../task/task.ts';
+import { table } from './table.ts';
+
+/**
+ * Write what a plan will do, step by step, for people. Barriers are left out: they do nothing.
+ * `refusals`: reasons against it, found on the untouched cluster.
+ */
+export function describePlan(plan: Plan, refusals: readonly string[]): string {
+  const steps = plan.steps.filter((step) => step.kind !== 'barrier');
+  const rows = steps.map((step, index) => [String(index + 1), step.id, riskOf(step), step.title]);
+  const lines = [
+    `${plan.playbook}${plan.target === '' ? '' : ` ${plan.target}`} on cluster ${plan.cluster} (${plan.fsid})`,
+    plan.summary,
+    '',
+    table(['NO', 'STEP', 'RISK', 'WHAT IT DOES'], rows),
+    '',
+    `Plan: ${steps.length} steps${severeSteps(steps)}. Blockers: ${refusals.length === 0 ? 'none' : refusals.length}.`,
+    ...refusals.map((reason) => `  - ${reason}`),
+  ];
+  return lines.join('\n');
+}
+
+/** Be the plan as `-o json` shows it. Stable: `{ plan, refusals }`, the plan as it is stored. */
+export function planAsJson(plan: Plan, refusals: readonly string[]): unknown {
+  return { plan, refusals };
+}
+
+const loud: Readonly<Partial<Record<Risk, string>>> = {
+  'stops-service': 'STOPS SERVICE',
+  'destroys-data': 'DESTROYS DATA',
+};
+
+const riskOf = (step: PlanStep) => loud[step.risk] ?? step.risk;
+
+function severeSteps(steps: readonly PlanStep[]): string {
+  const counted = risks
+    .filter((risk) => risk === 'moves-data' || loud[risk] !== undefined)
+    .map((risk) => ({ risk, count: steps.filter((step) => step.risk === risk).length }))
+    .filter(({ count }) => count > 0);
+  return counted.length === 0 ? '' : `, ${counted.map(({ risk, count }) => `${count} ${risk}`).join(', ')}`;
+}
+
+/** Tell whether a plan stops or destroys something, so that a person has to confirm it by its target's name. */
+export function isSevere(plan: Plan): boolean {
+  return plan.steps.some((step) => loud[step.risk] !== undefined);
+}

@@ -1,0 +1,126 @@
+import { CephflowError } from '../base/errors.ts';
+import type { TaskLibrary } from '../engine/load-tasks.ts';
+import { compilePlan } from '../plan/compile.ts';
+import type { Plan } from '../plan/plan.ts';
+import type { Playbook } from '../plan/playbook.ts';
+import { refuseProblems } from '../plan/problems.ts';
+import type { Task } from '../task/task.ts';
+import { confirmPlan } from './confirm.ts';
+import type { Context } from './context.ts';
+import { follow } from './follow.ts';
+import { shortRun } from './lines.ts';
+import { listPlaybooks, readPlaybookFile } from './playbook-files.ts';
+import { findRefusals } from './refusals.ts';
+import { describePlan, planAsJson } from './show-plan.ts';
+import { toJson } from './table.ts';
+
+/** Values of parameters as typed, by name. */
+export type TypedParams = Readonly<Record<string, string>>;
+
+/** Say how a run is started. */
+export interface StartOptions {
+  readonly confirm: string | undefined;
+  readonly reason: string | undefined;
+  readonly isDetached: boolean;
+}
+
+/** Longest that making a plan may take: a few questions to Ceph, each with a limit of its own. */
+const planLimitMs = 300_000;
+
+/**
+ * Join `--param name=value` with the options that stand for parameters.
+ * @throws USAGE for a --param without `=`, or a value given twice
+ */
+export function readParamOptions(given: readonly string[], flags: TypedParams): TypedParams {
+  const params: Record<string, string> = { ...flags };
+  for (const one of given) {
+    const at = one.indexOf('=');
+    if (at < 1) {
+      throw new CephflowError('USAGE', `--param takes name=value, not "${one}"`, {
+        hint: 'such as --param node=ceph-osd-07',
+      });
+    }
+    const name = one.slice(0, at);
+    if (name in params) throw new CephflowError('USAGE', `parameter ${name} is given twice`);
+    params[name] = one.slice(at + 1);
+  }
+  return params;
+}
+
+/** Show what a playbook would do. JSON: `{ plan, refusals }`. @returns 0, or 4 when something speaks against it */
+export async function showPlan(context: Context, playbook: string, params: TypedParams): Promise<number> {
+  const { globals, io } = context;
+  const { plan, refusals } = await makePlan(context, playbook, params);
+  io.data(globals.output === 'json' ? toJson(planAsJson(plan, refusals)) : describePlan(plan, refusals));
+  return refusals.length === 0 ? 0 : refused(plan, refusals).exitCode;
+}
+
+/**
+ * Make the plan, show it, have it confirmed, start the run and follow it.
+ * JSON of a detached start: `{ run, state, playbook, target, cluster }`.
+ * @throws PLAN_REFUSED with every reason, USAGE, DECLINED, LOCK_HELD, and what making the plan throws
+ */
+export async function startRun(
+  context: Context,
+  playbook: string,
+  params: TypedParams,
+  options: StartOptions,
+): Promise<number> {
+  const { globals, io, wire } = context;
+  const { plan, refusals } = await makePlan(context, playbook, params);
+  io.say(describePlan(plan, refusals));
+  if (refusals.length > 0) throw refused(plan, refusals);
+  await confirmPlan(plan, options.confirm, io);
+  const control = await wire.control();
+  const reason = options.reason === undefined ? {} : { reason: options.reason };
+  const run = await control.createRun(plan, { by: wire.by(), ...reason });
+  await wire.keepGoing();
+  if (!options.isDetached) return follow(context, run, { fromStart: true });
+  const { target, cluster } = plan;
+  if (globals.output === 'json')
+    io.data(toJson({ run, state: 'running', playbook: plan.playbook, target, cluster }));
+  else io.data(run);
+  io.say(`run ${shortRun(run)} goes on; follow with: ${wire.self} watch ${shortRun(run)}`);
+  return 0;
+}
+
+async function makePlan({ wire }: Context, name: string, params: TypedParams) {
+  const [config, cluster, library] = [await wire.config(), await wire.clusterName(), await wire.library()];
+  const folders = await wire.playbookFolders();
+  const { playbook, problems } = readPlaybookFile(folders, name);
+  refuseProblems(name, problems);
+  if (!playbook) throw new CephflowError('PLAYBOOK_INVALID', `playbook ${name} could not be read`);
+  const signal = AbortSignal.timeout(planLimitMs);
+  const systems = (await wire.systems(cluster)).read(signal);
+  const [map, health] = [await systems.ceph.osdMap(), await systems.ceph.health()];
+  const plan = compilePlan(playbook, {
+    tasks: library,
+    playbooks: includesOf(folders),
+    values: params,
+    map,
+    health,
+    cluster,
+    contacts: Object.keys(config.contacts),
+  });
+  const asked = { plan, tasks: tasksOf(library), systems, by: wire.by(), nowMs: wire.nowMs(), signal };
+  return { plan, refusals: await findRefusals(asked) };
+}
+
+/** Give the tasks of a library without their files. */
+export function tasksOf(library: TaskLibrary): ReadonlyMap<string, Task> {
+  return new Map([...library].map(([name, { task }]) => [name, task]));
+}
+
+/** Give every playbook that another may include; one that cannot be read is missed where it is included. */
+export function includesOf(folders: readonly string[]): ReadonlyMap<string, Playbook> {
+  const all = listPlaybooks(folders);
+  return new Map(all.flatMap(({ playbook }) => (playbook ? [[playbook.name, playbook] as const] : [])));
+}
+
+function refused(plan: Plan, refusals: readonly string[]): CephflowError {
+  const about = `${plan.playbook}${plan.target === '' ? '' : ` ${plan.target}`}`;
+  const list = refusals.map((reason) => `  - ${reason}`).join('\n');
+  return new CephflowError('PLAN_REFUSED', `${about} is refused:\n${list}`, {
+    hint: 'nothing was changed',
+  });
+}

@@ -1,0 +1,167 @@
+import { readFileSync, readlinkSync } from 'node:fs';
+import { homedir, hostname, userInfo } from 'node:os';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { CephflowError } from '../base/errors.ts';
+import type { TaskLibrary } from '../engine/load-tasks.ts';
+import type { Store, StoreControl } from '../engine/store.ts';
+import type { Systems } from '../engine/systems.ts';
+import type { CommandEntry } from '../remote/command.ts';
+import { quoteWords } from '../remote/command.ts';
+import type { Config } from './config.ts';
+import type { Globals } from './context.ts';
+import type { EngineParts } from './engine-parts.ts';
+import type { Io } from './io.ts';
+
+/**
+ * Hold the real parts of this process, made when they are first asked for. Environment, clock and randomness enter
+ * here and nowhere else.
+ */
+export interface Wire {
+  /** How this cephflow is called, with the options that lead to the same config: for lines that are to be typed. */
+  readonly self: string;
+  /** Value of PATH. */
+  readonly searchPath: string;
+  nowMs(): number;
+  /** Who acts, for the records: user, machine and terminal. */
+  by(): string;
+  /** @throws CONFIG_MISSING, CONFIG_INVALID */
+  config(): Promise<Config>;
+  /** The cluster to work on: --cluster, or the only one. @throws CLUSTER_UNKNOWN, USAGE */
+  clusterName(): Promise<string>;
+  /** All tasks: shipped and the config's. @throws TASK_INVALID */
+  library(): Promise<TaskLibrary>;
+  /** Folders of playbooks: shipped and the config's. */
+  playbookFolders(): Promise<readonly string[]>;
+  /** Everything around one cluster. @throws CLUSTER_UNKNOWN */
+  systems(cluster: string): Promise<Systems>;
+  /** Queue, store, agent and worker. @throws PROGRAM_MISSING, REDIS_UNREACHABLE, REDIS_UNSUITABLE, STORE_VERSION */
+  engine(): Promise<EngineParts>;
+  store(): Promise<Store>;
+  control(): Promise<StoreControl>;
+  /** Have the embedded agent work on what is unfinished; a dead one is started. With redis.url: nothing. */
+  keepGoing(): Promise<void>;
+  /** Close everything that was opened. */
+  close(): Promise<void>;
+}
+
+/** Put the parts together for one command. */
+export function createWire({ globals, io }: { readonly globals: Globals; readonly io: Io }): Wire {
+  const config = once(() => readConfig(globals));
+  const systems = new Map<string, Promise<Systems>>();
+  const engine = once(async () => {
+    const { createEngineParts } = await import('./engine-parts.ts');
+    return createEngineParts(wire, { stateDir: stateDir(), self: selfWords(globals), entry: entryFile });
+  });
+  const log = globals.verbose ? (entry: CommandEntry) => io.warn(describeCommand(entry)) : () => undefined;
+  const wire: Wire = {
+    self: quoteWords(['cephflow', ...selfWords(globals)]),
+    searchPath: process.env['PATH'] ?? '',
+    nowMs: () => Date.now(),
+    by: () => identity(),
+    config,
+    clusterName: async () => chooseCluster(await config(), globals.cluster),
+    library: once(async () => {
+      const { loadTasks } = await import('../engine/load-tasks.ts');
+      return loadTasks([shipped.tasks, ...(await config()).tasks]);
+    }),
+    playbookFolders: async () => [shipped.playbooks, ...(await config()).playbooks],
+    systems: async (cluster) => {
+      const { openSystems } = await import('./open-systems.ts');
+      const open = async () => openSystems({ config: await config(), cluster, home: homedir(), log });
+      const opened = systems.get(cluster) ?? open();
+      systems.set(cluster, opened);
+      return opened;
+    },
+    engine,
+    store: async () => (await engine()).store(),
+    control: async () => (await engine()).control(),
+    keepGoing: async () => (await engine()).keepGoing(),
+    close: async () => {
+      // what could not be opened was told to whoever asked for it
+      const opened = await Promise.allSettled(systems.values());
+      for (const one of opened) if (one.status === 'fulfilled') await one.value.close();
+      if (engine.isAsked()) await (await engine()).close();
+    },
+  };
+  return wire;
+}
+
+/** Give the version that package.json says. */
+export function readVersion(): string {
+  const text = readFileSync(join(installation, 'package.json'), 'utf8');
+  return (JSON.parse(text) as { readonly version: string }).version;
+}
+
+const isBuilt = import.meta.url.endsWith('.js');
+const installation = fileURLToPath(new URL(isBuilt ? '../../..' : '../..', import.meta.url));
+/** The compiled tasks stand beside the compiled code, the playbooks are read as they are. */
+const shipped = {
+  tasks: fileURLToPath(new URL('../../tasks', import.meta.url)),
+  playbooks: join(installation, 'playbooks'),
+};
+const entryFile = join(installation, 'bin', 'cephflow.js');
+
+async function readConfig(globals: Globals): Promise<Config> {
+  const { loadConfig } = await import('./config.ts');
+  const userFolder = process.env['XDG_CONFIG_HOME'] ?? join(homedir(), '.config');
+  return loadConfig({
+    named: globals.config ?? process.env['CEPHFLOW_CONFIG'],
+    system: '/etc/cephflow',
+    user: join(userFolder, 'cephflow'),
+  });
+}
+
+/** Root shares one instance with everybody on the machine; another user has an own one. */
+function stateDir(): string {
+  const named = process.env['CEPHFLOW_STATE'];
+  if (named) return resolve(named);
+  if (process.getuid?.() === 0) return '/var/lib/cephflow';
+  return join(process.env['XDG_STATE_HOME'] ?? join(homedir(), '.local', 'state'), 'cephflow');
+}
+
+/** Behind sudo stands a person: the record names them, not root. */
+function identity(): string {
+  const user = process.env['SUDO_USER'] ?? process.env['USER'] ?? userInfo().username;
+  return `${user}@${hostname()}${terminal()}`;
+}
+
+function terminal(): string {
+  try {
+    const name = readlinkSync('/proc/self/fd/0');
+    return /^\/dev\/(pts|tty)/.test(name) ? ` (${name.slice('/dev/'.length)})` : '';
+  } catch {
+    // stdin is closed, or there is no /proc: then there is no terminal to name
+    return '';
+  }
+}
+
+const selfWords = ({ config }: Globals): readonly string[] =>
+  config === undefined ? [] : ['--config', resolve(config)];
+
+function chooseCluster(config: Config, given: string | undefined): string {
+  const known = Object.keys(config.clusters);
+  const [only] = known;
+  if (given !== undefined) return given;
+  if (only !== undefined && known.length === 1) return only;
+  throw new CephflowError('USAGE', `the config has ${known.length} clusters: which one is meant?`, {
+    hint: `add --cluster NAME, one of: ${known.join(', ')}`,
+  });
+}
+
+function describeCommand({ host, words, durationMs, exitCode, error }: CommandEntry): string {
+  return `  on ${host}: ${quoteWords(words)}  (${error ?? `exit ${exitCode}`}, ${durationMs} ms)`;
+}
+
+/** Make something once; who asks again gets the same. A failure is not kept: the next one may ask anew. */
+function once<T>(make: () => Promise<T>): (() => Promise<T>) & { isAsked(): boolean } {
+  let made: Promise<T> | undefined;
+  const ask = () => {
+    made ??= make().catch((thrown: unknown) => {
+      made = undefined;
+      throw thrown;
+    });
+    return made;
+  };
+  return Object.assign(ask, { isAsked: () => made !== undefined });
+}

@@ -36,7 +36,8 @@ export function storeSteps(context: StoreContext): StoreSteps {
       const [kind, kept] = await note(held, 'remember', JSON.stringify(value));
       return kind === 'accepted' && kept !== undefined ? (JSON.parse(kept) as Json) : 'lost';
     },
-    observe: (held, value) => written(held, 'observe', JSON.stringify(value)),
+    observe: (held, value, { decisionTaken = false } = {}) =>
+      written(held, 'observe', JSON.stringify(value), decisionTaken ? '1' : '0'),
     log: async (held, text) => {
       await note(held, 'log', text);
     },

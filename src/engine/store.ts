@@ -197,8 +197,11 @@ export interface StoreSteps {
   renewLease(held: Held, leaseMs: number): Promise<Written>;
   /** Save what `remember` said; the first answer stays for ever and is what comes back. */
   remember(held: Held, value: Json): Promise<Json | 'lost'>;
-  /** Keep an observation while holding the step (park carries one itself). */
-  observe(held: Held, value: Json): Promise<Written>;
+  /**
+   * Keep an observation while holding the step (park carries one itself). `decisionTaken`: forget the decision that the
+   * grant carried; the next question may then be answered anew.
+   */
+  observe(held: Held, value: Json, options?: { readonly decisionTaken?: boolean }): Promise<Written>;
   /** Write a line to the run's events. */
   log(held: Held, text: string): Promise<void>;
   /** End the step. Successors that have nothing left to wait for become ready in the same script. */

@@ -13,6 +13,7 @@ import {
   timedOut,
   traceOf,
 } from './command.ts';
+import { createGate, createSink } from './flow.ts';
 import { judgeHostKey, nameOf, type SshPlace } from './host-key.ts';
 import { findKnownKeys, type KnownKey, orderAlgorithms } from './known-hosts.ts';
 
@@ -206,7 +207,7 @@ function runSession(
   signal: AbortSignal | undefined,
 ): Promise<CommandResult> {
   return new Promise((resolve, reject) => {
-    const session = createSession({ host, command }, { resolve, reject });
+    const session = createSession(client, { host, command }, { resolve, reject });
     const onAbort = () => session.abort();
     const timer = setTimeout(session.expire, command.timeoutMs + tellGraceMs);
     session.onEnd(() => {
@@ -221,10 +222,23 @@ function runSession(
   });
 }
 
-/** `exec` makes `timeout` the session's process: a signal reaches it, and it passes it on to the whole group. */
+/**
+ * The process tells its pid as its first line of stderr, then becomes `timeout`, which passes a signal on to the whole
+ * group. sshd itself passes no signals on for root (OpenSSH session_signal_req), so an abort sends its own `kill`.
+ */
+const tellPid = ['sh', '-c', 'echo $$ >&2; exec "$@"', 'sh'];
+
 function remoteLine({ words, timeoutMs }: Command): string {
   const limit = ['timeout', `--kill-after=${killAfterSeconds}`, String(timeoutMs / 1000)];
-  return `exec ${quoteWords([...limit, ...words])}`;
+  return `exec ${quoteWords([...tellPid, ...limit, ...words])}`;
+}
+
+/** Two digits at least: whatever else may come in its place, pid 0 (our own group) and 1 are never sent a signal. */
+const pidLine = /^([1-9]\d+)\n/;
+
+interface Asked {
+  readonly host: string;
+  readonly command: Command;
 }
 
 interface Settle {
@@ -232,11 +246,11 @@ interface Settle {
   reject(error: unknown): void;
 }
 
-function createSession({ host, command }: { host: string; command: Command }, settle: Settle) {
+function createSession(client: Client, { host, command }: Asked, settle: Settle) {
   const begun = performance.now();
   const [stdout, stderr] = [createSink(), createSink()];
   let channel: ClientChannel | undefined;
-  let exit: { code: number | null; signal?: string | undefined } | undefined;
+  let exit: Exit | undefined;
   let ended = () => {};
   let isAborted = false;
   const fail = (error: unknown) => {
@@ -246,16 +260,14 @@ function createSession({ host, command }: { host: string; command: Command }, se
   };
   const finish = () => {
     ended();
-    const isOver = performance.now() - begun >= command.timeoutMs;
-    const said = stderr.text();
+    const said = saidBy(stderr);
     if (isAborted) settle.reject(aborted({ host }, command));
     else if (exit === undefined) settle.reject(lost(host, command, said));
-    else if (exit.code === null) {
-      const how = `was ended by SIG${exit.signal ?? '?'}`;
-      settle.reject(brokeOff({ host }, command, { how, stderr: said }));
-    } else if (isOver && (exit.code === 124 || exit.code === 137))
+    else if (performance.now() - begun >= command.timeoutMs && isTimeoutsEnd(exit)) {
       settle.reject(timedOut({ host }, command, said));
-    else if (exit.code === 127) settle.reject(programMissing({ host }, command));
+    } else if (exit.code === null) {
+      settle.reject(brokeOff({ host }, command, { how: `was ended by ${exit.signal}`, stderr: said }));
+    } else if (exit.code === 127) settle.reject(programMissing({ host }, command));
     else settle.resolve({ stdout: stdout.text(), stderr: said, exitCode: exit.code });
   };
   const tooMuch = () => {
@@ -267,10 +279,11 @@ function createSession({ host, command }: { host: string; command: Command }, se
       ended = then;
     },
     lose: (error: unknown) => fail(isNotSent(error) ? error : lost(host, command, '', error)),
-    expire: () => fail(timedOut({ host }, command, stderr.text())),
+    expire: () => fail(timedOut({ host }, command, saidBy(stderr))),
     abort: () => {
       isAborted = true;
-      channel?.signal('TERM');
+      const pid = pidLine.exec(stderr.text())?.[1];
+      if (pid !== undefined) kill(client, pid);
       setTimeout(() => fail(aborted({ host }, command)), tellGraceMs).unref();
     },
     attach: (opened: ClientChannel) => {
@@ -281,12 +294,28 @@ function createSession({ host, command }: { host: string; command: Command }, se
         exit = { code, signal: name };
       });
       opened.on('close', finish);
-      opened.on('error', (error: Error) => fail(lost(host, command, stderr.text(), error)));
+      opened.on('error', (error: Error) => fail(lost(host, command, saidBy(stderr), error)));
       opened.end(command.input);
-      if (isAborted) opened.signal('TERM');
     },
   };
 }
+
+const saidBy = (stderr: { text(): string }) => stderr.text().replace(pidLine, '');
+
+/** Where it does not arrive, the `timeout` over there ends the command in its own time. */
+function kill(client: Client, pid: string): void {
+  client.exec(`kill -TERM ${pid}`, (error, channel) => {
+    if (!error) channel.resume();
+  });
+}
+
+interface Exit {
+  readonly code: number | null;
+  readonly signal?: string | undefined;
+}
+
+/** timeout(1) ends with 124; where it had to use SIGKILL it dies of that itself, which some shells call 137. */
+const isTimeoutsEnd = ({ code, signal }: Exit) => code === 124 || code === 137 || signal === 'SIGKILL';
 
 const isNotSent = (error: unknown) => error instanceof Error && error.message === 'Not connected';
 
@@ -296,35 +325,4 @@ function lost(host: string, command: Command, stderr: string, cause?: unknown): 
     `the connection to ${host} was lost while ${command.words[0] ?? 'a command'} ran there; whether it ended is not known`,
     { command: traceOf({ host }, command, { stderr }), cause },
   );
-}
-
-function createSink() {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  return {
-    /** Keep a chunk; false when there is too much. */
-    take(chunk: Buffer): boolean {
-      size += chunk.length;
-      if (size <= outputLimitBytes) chunks.push(chunk);
-      return size <= outputLimitBytes;
-    },
-    text: () => Buffer.concat(chunks).toString('utf8'),
-  };
-}
-
-/** Let so many in at once; the others wait in order. */
-function createGate(places: number) {
-  let free = places;
-  const waiting: (() => void)[] = [];
-  return {
-    enter: async () => {
-      if (free > 0) free -= 1;
-      else await new Promise<void>((resolve) => waiting.push(resolve));
-    },
-    leave: () => {
-      const next = waiting.shift();
-      if (next) next();
-      else free += 1;
-    },
-  };
 }

@@ -8,7 +8,7 @@ import {
 import { CephflowError } from '../base/errors.ts';
 import type { Json } from '../base/json.ts';
 import { didYouMean } from '../base/nearest.ts';
-import { type CelValue, celLiteral, fieldsOfType, fromCel } from './cel-types.ts';
+import { type CelValue, celLiteral, fieldsOfType, fromCel, type Left } from './cel-types.ts';
 
 /** Say which names an expression may use: types of parameters, of variables, and whether steps' outputs are allowed. */
 export interface Names {
@@ -88,13 +88,21 @@ export function evaluateExpression(source: string, values: Readonly<Record<strin
  * @throws EXPRESSION_FAILED when an output is not there, or what comes out is no JSON
  */
 export function evaluateLate(source: string, outputs: Readonly<Record<string, CelValue>>): Json {
+  const absent = usesOfOutputs(source).find(
+    ({ step }) => step !== undefined && !Object.hasOwn(outputs, step),
+  );
   const steps = Object.fromEntries(Object.entries(outputs).map(([id, output]) => [id, { output }]));
-  const result = evaluateExpression(source, { steps });
-  const left = result.fault ? { fault: result.fault.message } : fromCel(result.value);
+  const left = absent
+    ? { fault: `step ${absent.step} has no output (it was skipped, or did not end well)` }
+    : leave(evaluateExpression(source, { steps }));
   if ('value' in left) return left.value;
   throw new CephflowError('EXPRESSION_FAILED', `${source} cannot be evaluated: ${left.fault}`, {
     hint: 'it uses what earlier steps returned; look at them with: cephflow show RUN',
   });
+}
+
+function leave(result: Evaluated): Left {
+  return result.fault ? { fault: result.fault.message } : fromCel(result.value);
 }
 
 /**

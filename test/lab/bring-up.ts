@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto';
 import { appendFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { listSilences, startAlertmanager } from './alertmanager.ts';
-import { auditedCommands } from './audit.ts';
 import type { ConfFacts } from './ceph-conf.ts';
 import {
   type FirstOsd,
@@ -16,6 +15,7 @@ import {
 } from './cluster.ts';
 import { type ClusterActs, clusterActs } from './cluster-acts.ts';
 import { cephflowConfig } from './config-file.ts';
+import { completeAudit, osdHistory } from './history.ts';
 import { demand, type Keeper, run, type Said } from './keeper.ts';
 import { type Keys, makeKeys } from './keys.ts';
 import type { Lab, LabOptions } from './lab-types.ts';
@@ -207,7 +207,8 @@ function describe(
     loadObjects: (load) => loadObjects(dir, load),
     verifyObjects: () => verifyObjects(dir),
     monLog,
-    audit: async () => auditedCommands(await monLog()),
+    audit: () => completeAudit(acts, monLog),
+    osdHistory: () => osdHistory(acts),
     mails: () => readMails(dir),
     silences: () => listSilences(found.alertmanagerUrl),
     stop: () => keeper.stop(),

@@ -16,7 +16,7 @@ export interface ClusterActs {
   /** Run `ceph … --format json` and return what it said; throws where the exit code is not 0. */
   cephJson<T = unknown>(...words: string[]): Promise<T>;
   /** Carry out many ceph commands through one client, quickly; read back what matters, failures are not told. */
-  batch(commands: readonly string[]): Promise<string>;
+  batch(commands: readonly string[], format?: 'plain' | 'json'): Promise<string>;
   slowRecovery(sleepSeconds: number): Promise<void>;
   fastRecovery(): Promise<void>;
   /** SIGKILL. */
@@ -62,7 +62,7 @@ export function clusterActs(on: ActsOn): ClusterActs {
   return {
     ceph,
     cephJson,
-    batch: (commands) => batch(facts, commands),
+    batch: (commands, format) => batch(facts, commands, format),
     slowRecovery: async (sleepSeconds) => void (await batch(facts, recoverySettings(sleepSeconds))),
     fastRecovery: async () => void (await batch(facts, recoverySettings(0))),
     kill: (daemon) => signalDaemon(on, daemon, 'KILL'),

@@ -150,8 +150,19 @@ export async function makeStore(node: LabNode, osd: FirstOsd, facts: ConfFacts):
 }
 
 /** Carry out many commands through one client. Its exit code is always 0: what matters is read back by the caller. */
-export async function batch(facts: ConfFacts, commands: readonly string[]): Promise<string> {
-  const words = ['--conf', join(facts.dir, 'ceph.conf'), '--connect-timeout', String(monStartSeconds)];
+export async function batch(
+  facts: ConfFacts,
+  commands: readonly string[],
+  format = 'plain',
+): Promise<string> {
+  const words = [
+    '--conf',
+    join(facts.dir, 'ceph.conf'),
+    '--connect-timeout',
+    String(monStartSeconds),
+    '--format',
+    format,
+  ];
   const said = await run('ceph', words, `${commands.join('\n')}\n`);
   return demand(['ceph', ...words], said) + said.stderr;
 }

@@ -1,6 +1,7 @@
 import type { Silence } from './alertmanager.ts';
 import type { AuditedCommand } from './audit.ts';
 import type { ClusterActs } from './cluster-acts.ts';
+import type { OsdHistory } from './history.ts';
 import type { Said } from './keeper.ts';
 import type { LabMail } from './mail.ts';
 import type { LabNode } from './node.ts';
@@ -57,8 +58,10 @@ export interface Lab extends ClusterActs {
   verifyObjects(): Promise<ObjectCheck>;
   /** Text of the cluster's log with the monitor's audit lines. */
   monLog(): Promise<string>;
-  /** Commands that the monitor finished, oldest first. */
+  /** Commands that the monitor finished up to now, oldest first; needs a monitor that answers. */
   audit(): Promise<AuditedCommand[]>;
+  /** What happened to each OSD, by uuid, in all epochs of the OSD map: boots, downs, removals. */
+  osdHistory(): Promise<ReadonlyMap<string, OsdHistory>>;
   mails(): Promise<LabMail[]>;
   silences(): Promise<Silence[]>;
   stop(): Promise<void>;

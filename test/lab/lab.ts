@@ -7,6 +7,7 @@ import type { Lab, LabOptions } from './lab-types.ts';
 
 export type { Silence } from './alertmanager.ts';
 export type { AuditedCommand } from './audit.ts';
+export type { OsdHistory } from './history.ts';
 export type { Said } from './keeper.ts';
 export type { Lab, LabOptions } from './lab-types.ts';
 export type { LabMail } from './mail.ts';

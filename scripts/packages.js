@@ -37,14 +37,20 @@ export function installPackages(packages, say) {
   const names = missing.map(({ name }) => name);
   const asRoot = waysToRoot();
   if (asRoot === undefined || !isThere('apt-get')) {
-    const byHand = isThere('apt-get') ? `sudo apt-get install --no-install-recommends ${names.join(' ')}` : undefined;
+    const byHand = isThere('apt-get')
+      ? `sudo apt-get install --no-install-recommends ${names.join(' ')}`
+      : undefined;
     const what = byHand === undefined ? `install them with this system's package manager` : `type: ${byHand}`;
-    throw refusal(`missing: ${missing.map(({ name, binary }) => `${binary} (Debian package ${name})`).join(', ')}; ${what}`);
+    throw refusal(
+      `missing: ${missing.map(({ name, binary }) => `${binary} (Debian package ${name})`).join(', ')}; ${what}`,
+    );
   }
-  for (const { name, binary } of missing) say(`installing the Debian package ${name} (there is no ${binary})`);
+  for (const { name, binary } of missing)
+    say(`installing the Debian package ${name} (there is no ${binary})`);
   install(asRoot, names);
   const still = missing.filter(({ binary }) => !isThere(binary));
-  if (still.length > 0) throw refusal(`installed, and still missing: ${still.map(({ binary }) => binary).join(', ')}`);
+  if (still.length > 0)
+    throw refusal(`installed, and still missing: ${still.map(({ binary }) => binary).join(', ')}`);
 }
 
 function isThere(binary) {

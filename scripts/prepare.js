@@ -8,7 +8,14 @@ import { installPackages } from './packages.js';
 
 const root = resolve(import.meta.dirname, '..');
 const built = join(root, 'dist', '.built');
-const buildInputs = ['src', 'tasks', 'scripts/copy-assets.js', 'package.json', 'tsconfig.json', 'tsconfig.build.json'];
+const buildInputs = [
+  'src',
+  'tasks',
+  'scripts/copy-assets.js',
+  'package.json',
+  'tsconfig.json',
+  'tsconfig.build.json',
+];
 
 /**
  * Prepare this checkout. Where something cannot be prepared: one clear line on stderr, and the process ends, with 78 when
@@ -75,5 +82,7 @@ function must(file, words) {
   const done = spawnSync(file, words, { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
   if (done.error !== undefined) throw new Error(`${file}: ${done.error.message} (node is ${execPath})`);
   if (done.status === 0) return;
-  throw new Error(`${file} ${words.join(' ')}: exit code ${done.status}\n${done.stdout}${done.stderr}`.trimEnd());
+  throw new Error(
+    `${file} ${words.join(' ')}: exit code ${done.status}\n${done.stdout}${done.stderr}`.trimEnd(),
+  );
 }

@@ -163,7 +163,7 @@ async function askStatus(around: Around): Promise<z.infer<typeof statusAnswer>> 
     if (result.exitCode !== 0) throw await refusal(around, command, result);
     return readAnswer(statusAnswer, result.stdout, traceOf(shell, command, result));
   } catch (thrown) {
-    throw isTimeout(thrown) ? await unreachable(around, command, '') : thrown;
+    throw isTimeout(thrown) ? await unreachable(around, command) : thrown;
   }
 }
 
@@ -194,7 +194,7 @@ async function refusal(around: Around, command: Command, result: CommandResult):
     );
   }
   if (/timed out|error connecting to the cluster|error calling conf_read_file/.test(stderr)) {
-    return unreachable(around, command, said);
+    return unreachable(around, command, { exitCode: result.exitCode, stderr: said });
   }
   const reason = (/^Error E\w+: (.*)$/m.exec(said)?.[1] ?? lastLines(said, 1)).trim();
   return new CephflowError('CEPH_REFUSED', `Ceph refused: ${reason || `exit code ${result.exitCode}`}`, {
@@ -204,11 +204,11 @@ async function refusal(around: Around, command: Command, result: CommandResult):
 
 /** Leave the words of the error: without empty lines and without time and thread, which differ every time. */
 function withoutNoise(stderr: string): string {
-  return stderr
+  const lines = stderr
     .split('\n')
     .map((line) => line.replace(/^\d{4}-\d\d-\d\dT\S+ [0-9a-f]+ +-?\d+ /, ''))
-    .filter((line, i, all) => line.trim() !== '' && line !== all[i - 1])
-    .join('\n');
+    .filter((line) => line.trim() !== '');
+  return [...new Set(lines)].join('\n'); // a line a monitor: they say the same
 }
 
 /** Ceph names a keyring that it lacks; of a conf file that it lacks it only says that it could not read it. */
@@ -228,12 +228,16 @@ function optionOf(words: readonly string[], names: readonly string[]): string | 
 /** Reading one line of a file. */
 const lookupTimeoutMs = 5000;
 
-async function unreachable(around: Around, command: Command, stderr: string): Promise<CephflowError> {
+async function unreachable(
+  around: Around,
+  command: Command,
+  ended: Partial<Pick<CommandResult, 'exitCode' | 'stderr'>> = {},
+): Promise<CephflowError> {
   const { shell, words } = around;
   const addresses = await monAddresses(around);
   const who = addresses ? `the monitors (${addresses}) do` : 'the monitors do';
   return new CephflowError('CEPH_UNREACHABLE', `${who} not answer ${shell.host}`, {
-    command: traceOf(shell, command, { stderr }),
+    command: traceOf(shell, command, ended),
     hint: `they may be down, without quorum, or cut off; try there: ${words.join(' ')} status`,
   });
 }

@@ -18,6 +18,7 @@ elseif what == 'remember' then
   return { 'accepted', recall(i, 'r') }
 elseif what == 'observe' then
   redis.call('HSET', K.mem, i .. ':o', value)
+  if ARGV[5] == '1' then forget(i, 'd') end
 elseif what == 'hold' then
   redis.call('HSET', K.holds, i, value .. ' ' .. ARGV[5] .. ' 0')
   redis.call('ZADD', timers, ARGV[5], K.run .. '|' .. i .. '|h')

@@ -1,0 +1,69 @@
+import type { StepQueue } from './queue.ts';
+import type { Delivery, Store } from './store.ts';
+
+/** Bring what stands in the outbox of runs into the queues of their clusters. */
+export interface Dispatcher {
+  /** Dispatch a run soon. Calls while it is being dispatched become one more round. */
+  poke(run: string): void;
+  send(deliveries: readonly Delivery[]): Promise<void>;
+  isQueued(delivery: Delivery): Promise<boolean>;
+  /** Wait until nothing is under way, and close the queues. */
+  close(): Promise<void>;
+}
+
+/** Say what a dispatcher needs. An error leaves the outbox as it is, or what was taken unclaimed: the leader sends it anew. */
+export interface DispatcherOptions {
+  readonly store: Pick<Store, 'takeReady' | 'plan'>;
+  openQueue(cluster: string): StepQueue;
+  onError(error: unknown): void;
+}
+
+/** Make a dispatcher; it opens a cluster's queue when it first needs it. */
+export function createDispatcher({ store, openQueue, onError }: DispatcherOptions): Dispatcher {
+  const queues = new Map<string, StepQueue>();
+  const rounds = new Map<string, { again: boolean; done: Promise<void> }>();
+
+  async function queueOf(run: string): Promise<StepQueue> {
+    const { cluster } = await store.plan(run);
+    const queue = queues.get(cluster) ?? openQueue(cluster);
+    queues.set(cluster, queue);
+    return queue;
+  }
+
+  async function dispatch(run: string): Promise<void> {
+    const deliveries = await store.takeReady(run);
+    if (deliveries.length > 0) await (await queueOf(run)).send(deliveries);
+  }
+
+  async function work(run: string): Promise<void> {
+    // Let the other completions of this turn of the event loop join in.
+    await new Promise(setImmediate);
+    for (let isWanted = true; isWanted; ) {
+      const round = rounds.get(run);
+      if (round) round.again = false;
+      await dispatch(run).catch(onError);
+      isWanted = rounds.get(run)?.again ?? false;
+    }
+    rounds.delete(run);
+  }
+
+  return {
+    poke: (run) => {
+      const round = rounds.get(run);
+      if (round) round.again = true;
+      else {
+        const started = { again: false, done: Promise.resolve() };
+        rounds.set(run, started);
+        started.done = work(run);
+      }
+    },
+    send: async (deliveries) => {
+      for (const delivery of deliveries) await (await queueOf(delivery.run)).send([delivery]);
+    },
+    isQueued: async (delivery) => (await queueOf(delivery.run)).isQueued(delivery),
+    close: async () => {
+      await Promise.all([...rounds.values()].map(({ done }) => done));
+      await Promise.all([...queues.values()].map((queue) => queue.close()));
+    },
+  };
+}

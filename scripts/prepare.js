@@ -8,6 +8,8 @@ import { installPackages } from './packages.js';
 
 const root = resolve(import.meta.dirname, '..');
 const built = join(root, 'dist', '.built');
+/** Lines shown of a command that failed. */
+const mostLines = 40;
 const buildInputs = [
   'src',
   'tasks',
@@ -82,7 +84,7 @@ function must(file, words) {
   const done = spawnSync(file, words, { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
   if (done.error !== undefined) throw new Error(`${file}: ${done.error.message} (node is ${execPath})`);
   if (done.status === 0) return;
-  throw new Error(
-    `${file} ${words.join(' ')}: exit code ${done.status}\n${done.stdout}${done.stderr}`.trimEnd(),
-  );
+  // npm puts the reason first and its whole manual behind it; compilers say on stdout what is wrong.
+  const said = `${done.stdout}${done.stderr}`.trim().split('\n').slice(0, mostLines).join('\n');
+  throw new Error(`${file} ${words.join(' ')}: exit code ${done.status}\n${said}`);
 }

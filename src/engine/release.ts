@@ -1,0 +1,119 @@
+import { CephflowError } from '../base/errors.ts';
+import type { ActContext } from '../task/context.ts';
+import { failAct } from './failures.ts';
+import { deadlines } from './holds.ts';
+import type { Completed, Delivery, HoldView } from './store.ts';
+import { understandThrown } from './thrown.ts';
+import { fillValues } from './values.ts';
+import { actContext, clockFrom, type Job, stepFacts, type Workshop } from './workshop.ts';
+
+/** Give back what a step held. */
+export async function releaseHold(job: Job): Promise<Completed | undefined> {
+  const { grant, shop, task, values, signal } = job;
+  try {
+    await task.hold?.release(values, actContext(job, signal, undefined));
+  } catch (thrown) {
+    // releasing twice is harmless: the next try begins anew
+    return failAct(job, understandThrown(thrown), { mayHaveActed: false });
+  }
+  return shop.store.complete(grant, { state: 'succeeded', acted: true });
+}
+
+/** Tell whether a step may hold something: one that never acted leaves nothing to give back. */
+export async function mayBeHeld(
+  { store }: Workshop,
+  run: string,
+  step: number | undefined,
+): Promise<boolean> {
+  const { views, holds } = await store.snapshot(run);
+  const view = views.find((one) => one.step === step);
+  return view?.acted === true || view?.isActing === true || holds.some((one) => one.step === step);
+}
+
+/** A hold that could not be renewed is tried again after this part of what is left of its life. */
+const renewAgainShare = 10;
+/** ... but not more often than this, and not more rarely. */
+const renewAgainMs = { least: 1000, most: 60_000 };
+
+/**
+ * Renew the hold of a step. Failing to do so fails nothing: it is tried again until the hold runs out, and after that.
+ * Ceph need not answer: the silence over a cluster that is down is wanted most of all.
+ */
+export async function renewHold(delivery: Delivery, shop: Workshop, stopping: AbortSignal): Promise<void> {
+  const snapshot = await shop.store.snapshot(delivery.run);
+  const held = snapshot.holds.find(({ step }) => step === delivery.step);
+  if (!held) return;
+  const now = clockFrom(snapshot.nowMs);
+  const renewal = await openRenewal(delivery, shop, { signal: stopping, now });
+  const fault = 'fault' in renewal ? renewal.fault : await tryHold(() => renewal.renew());
+  if (fault) {
+    shop.log(`hold of step ${delivery.step} of run ${delivery.run} was not renewed: ${fault.message}`);
+    await shop.store.holdRenewed(delivery, tryAgainSoon(held, now()));
+    return;
+  }
+  if ('fault' in renewal) return;
+  const isKept = await shop.store.holdRenewed(delivery, renewal.next() ?? held);
+  // the run ended meanwhile and gave it back: we have just taken it anew
+  if (!isKept) {
+    const left = await tryHold(() => renewal.release());
+    if (left) shop.log(`hold of step ${delivery.step} of run ${delivery.run} is left over: ${left.message}`);
+  }
+}
+
+function tryAgainSoon({ expiresMs }: HoldView, nowMs: number): Omit<HoldView, 'step'> {
+  const share = (expiresMs - nowMs) / renewAgainShare;
+  const inMs = Math.min(renewAgainMs.most, Math.max(renewAgainMs.least, share));
+  return { expiresMs, renewMs: Math.round(nowMs + inMs) };
+}
+
+async function tryHold(act: () => Promise<void>): Promise<CephflowError | undefined> {
+  try {
+    await act();
+    return undefined;
+  } catch (thrown) {
+    return understandThrown(thrown);
+  }
+}
+
+interface Renewal {
+  renew(): Promise<void>;
+  release(): Promise<void>;
+  next(): Omit<HoldView, 'step'> | undefined;
+}
+
+async function openRenewal(
+  { run, step: index }: Delivery,
+  shop: Workshop,
+  { signal, now }: { signal: AbortSignal; now: () => number },
+): Promise<Renewal | { readonly fault: CephflowError }> {
+  const facts = await shop.runFacts(run);
+  const { plan } = facts;
+  const step = plan.steps[index];
+  const loaded = shop.tasks.get(step?.task ?? '');
+  if (!step || !loaded || loaded.hash !== plan.tasks[loaded.task.name])
+    return { fault: new CephflowError('TASK_MISSING', `no worker has ${step?.task ?? `step ${index}`}`) };
+  const { task } = loaded;
+  const filled = await fillValues({ store: shop.store, run, plan, step, task });
+  if ('skip' in filled) return { fault: new CephflowError('INTERNAL', filled.skip) };
+  if ('error' in filled) return { fault: filled.error };
+  const { values } = filled;
+  const cluster = await shop.cluster(plan.cluster);
+  const systems = cluster.systems.act(signal);
+  const context = (): ActContext => ({
+    ceph: systems.ceph,
+    machine: (node) => systems.machine(node),
+    monitoring: systems.monitoring,
+    people: systems.people,
+    step: stepFacts(run, step, facts),
+    decision: undefined,
+    nowMs: now(),
+    signal,
+    remembered: undefined,
+    log: shop.log,
+  });
+  return {
+    renew: async () => task.hold?.renew(values, context()),
+    release: async () => task.hold?.release(values, context()),
+    next: () => deadlines(task, values, now()),
+  };
+}

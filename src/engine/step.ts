@@ -1,0 +1,123 @@
+import { formatDuration } from '../base/duration.ts';
+import { CephflowError } from '../base/errors.ts';
+import type { Json } from '../base/json.ts';
+import type { Answer } from '../task/task.ts';
+import { act, isSevere } from './act.ts';
+import { askDone, verifyCluster } from './ask.ts';
+import { fail, failQuestion } from './failures.ts';
+import { adoptHold } from './holds.ts';
+import { type Standing, weigh } from './settle.ts';
+import type { Completed, Outcome } from './store.ts';
+import { askPerson, waitOn } from './waits.ts';
+import type { Job } from './workshop.ts';
+
+/**
+ * Carry out one delivery of a step of a task: ask, and act at most once. It ends in the store: completed, parked, or
+ * to be tried again.
+ * @returns what completing it brought about; undefined when it waits or its lease was lost
+ * @see DESIGN sections 4 and 6
+ */
+export async function doStep(job: Job): Promise<Completed | undefined> {
+  const { grant, step, observed } = job;
+  if (job.verdict === 'rejected') return rejected(job);
+  const startsMs = grant.begunMs + (step.delayMs ?? 0);
+  if (grant.mode === 'act' && job.now() < startsMs) {
+    const reason = `starts ${formatDuration(step.delayMs ?? 0)} after it became ready`;
+    return waitOn(job, { reason, observed, askInMs: startsMs - job.now() });
+  }
+  const sameCluster = await verifyCluster(job, { shared: maybeShared(job) });
+  if ('error' in sameCluster) return failQuestion(job, sameCluster.error);
+  const done = await askDone(job, { shared: maybeShared(job) });
+  if ('error' in done) return failQuestion(job, done.error);
+  if (grant.mode === 'verify') return verify(job, done.value);
+  if (grant.mode === 'read-back') return readBack(job, done.value, grant.output);
+  if (done.value === undefined) return actAndReadBack(job);
+  const standing = weigh(done.value, observed, job.task, job.now());
+  if (standing.isDone) return succeed(job, { acted: false });
+  // a good answer that has not settled is no reason to act
+  if (job.task.run && done.value !== true) return actAndReadBack(job);
+  return keepWaiting(job, standing);
+}
+
+/**
+ * Polls of a wait may share answers that are two seconds old. Whatever is followed by an act, or follows one in the same
+ * breath, may not; nor the first look of a wait, since the step before it may have acted just now.
+ */
+function maybeShared({ grant, task }: Job): boolean {
+  const isPoll = grant.observed !== undefined && grant.mode !== 'verify';
+  return isPoll && (!task.run || grant.mode === 'read-back');
+}
+
+async function actAndReadBack(job: Job): Promise<Completed | undefined> {
+  const acted = await act(job);
+  if ('ended' in acted) return acted.ended;
+  const done = await askDone(job, { shared: false });
+  // the act is recorded as done: the next delivery only asks
+  if ('error' in done)
+    return failQuestion({ ...job, grant: { ...job.grant, mode: 'read-back' } }, done.error);
+  return readBack(job, done.value, acted.output);
+}
+
+/** After the act: wait until it has taken effect, and never act again. */
+function readBack(
+  job: Job,
+  answer: Answer | undefined,
+  output: Json | undefined,
+): Promise<Completed | undefined> {
+  const result = { acted: true, ...(output !== undefined && output !== null && { output }) };
+  if (answer === undefined) return succeed(job, result);
+  const standing = weigh(answer, job.observed, job.task, job.now());
+  return standing.isDone ? succeed(job, result) : keepWaiting(job, standing);
+}
+
+/** The act was begun and nobody knows how it ended: adopt it, ask a person, or try again. */
+async function verify(job: Job, answer: Answer | undefined): Promise<Completed | undefined> {
+  const { task, shop, grant, observed, verdict } = job;
+  if (answer === true) {
+    const standing = weigh(answer, observed, task, job.now());
+    if (!standing.isDone) return keepWaiting(job, standing);
+    await adoptHold(job);
+    return succeed(job, { acted: true, ...(grant.output !== undefined && { output: grant.output }) });
+  }
+  const mayRepeat = answer === undefined ? task.risk === 'changes' : !isSevere(task);
+  if (verdict !== 'approved' && (!mayRepeat || observed.mustAnswer !== undefined)) {
+    return askAboutUnknown(job, answer);
+  }
+  if ((await shop.store.verified(grant)) === 'lost') return undefined;
+  return actAndReadBack({ ...job, grant: { ...grant, mode: 'act' } });
+}
+
+function askAboutUnknown(job: Job, answer: Answer | undefined): Promise<undefined> {
+  const { step, observed } = job;
+  const seen =
+    answer === undefined || answer === true
+      ? 'nobody can be asked whether it happened'
+      : `by now it has not: ${answer.waitingFor}`;
+  const reason = `the act of ${step.id} was begun and its end is not known; ${seen}`;
+  const usual = `${reason}. Look at the cluster; then approve to do it again, or skip the step if it is done, or abort the run`;
+  const question = observed.mustAnswer ?? usual;
+  return askPerson(job, { reason, question, observed, mayHaveActed: true });
+}
+
+function rejected(job: Job): Promise<Completed> {
+  const { decision } = job.grant;
+  const why = decision?.comment ? `: ${decision.comment}` : '';
+  const error = new CephflowError('REJECTED', `${decision?.by} rejected going on with ${job.step.id}${why}`, {
+    hint: 'retry the step to ask again, or skip it, or abort the run',
+  });
+  return fail(job, error, job.grant.mode === 'verify');
+}
+
+function keepWaiting(job: Job, standing: Standing & { isDone: false }): Promise<Completed | undefined> {
+  const { isDone: _not, ...wait } = standing;
+  return waitOn(job, { ...wait, mayStall: true, mayHaveActed: job.grant.mode === 'verify' });
+}
+
+function succeed(job: Job, result: Pick<Outcome, 'acted' | 'output'>): Promise<Completed> {
+  const { name: worker, leaseMs } = job.shop;
+  return job.shop.store.complete(job.grant, {
+    state: 'succeeded',
+    ...result,
+    ...(job.wantsNext && { next: { worker, leaseMs } }),
+  });
+}

@@ -1,0 +1,69 @@
+import { CephflowError } from '../base/errors.ts';
+import type { Json, JsonObject } from '../base/json.ts';
+import { evaluateWhen, fillStep, neededOutputs, type Outputs } from '../plan/fill.ts';
+import type { Plan, PlanStep } from '../plan/plan.ts';
+import { readParam } from '../task/params.ts';
+import type { Task } from '../task/task.ts';
+import type { StoreReads } from './store.ts';
+import { understandThrown } from './thrown.ts';
+
+/** Hold the values of a step, or why it is not to be done. */
+export type Filled =
+  | { readonly values: JsonObject }
+  | { readonly skip: string }
+  | { readonly error: CephflowError };
+
+/** Say which step of which run is to be filled. */
+export interface ToFill {
+  readonly store: Pick<StoreReads, 'outputs'>;
+  readonly run: string;
+  readonly plan: Plan;
+  readonly step: PlanStep;
+  readonly task: Task;
+}
+
+/**
+ * Fill in what names outputs of earlier steps, and ask the step's condition. A step of `finally` whose input never
+ * came to be is skipped; anywhere else that is an error.
+ */
+export async function fillValues(about: ToFill): Promise<Filled> {
+  const { step } = about;
+  const needed = neededOutputs(step);
+  if (needed.length === 0 && step.when === undefined) return { values: step.with };
+  const outputs = await collectOutputs(about, needed);
+  const missing = needed.filter((id) => outputs[id] === undefined);
+  if (missing.length > 0 && step.part === 'finally')
+    return { skip: `it needs the output of ${missing.join(', ')}, which never came to be` };
+  try {
+    if (!evaluateWhen(step, outputs)) return { skip: `its condition is not met: ${step.when}` };
+    return { values: readLate(about, fillStep(step, outputs)) };
+  } catch (thrown) {
+    return { error: understandThrown(thrown) };
+  }
+}
+
+async function collectOutputs({ store, run, plan }: ToFill, needed: readonly string[]): Promise<Outputs> {
+  const indices = plan.steps.flatMap(({ id }, index) => (needed.includes(id) ? [index] : []));
+  const found = await store.outputs(run, indices);
+  const entries = [...found].map(([index, output]) => [plan.steps[index]?.id ?? '', output] as const);
+  return Object.fromEntries(entries.filter(([, output]) => output !== null));
+}
+
+function readLate({ task, step }: ToFill, filled: JsonObject): JsonObject {
+  const read = Object.entries(filled).map(([name, value]) => {
+    // what was known when the plan was made has been read then, a duration must not be read twice
+    const isLate = value !== step.with[name];
+    const param = task.params[name];
+    return [name, isLate && param ? readValue(step, name, readParam(param, value), value) : value];
+  });
+  return Object.fromEntries(read) as JsonObject;
+}
+
+function readValue(step: PlanStep, name: string, reading: ReturnType<typeof readParam>, value: Json): Json {
+  if ('value' in reading) return reading.value;
+  throw new CephflowError(
+    'PARAM_INVALID',
+    `${name} of step ${step.id} became ${JSON.stringify(value)}, expected ${reading.expected}`,
+    { hint: 'an earlier step returned it; mend that step or the playbook, and make a new plan' },
+  );
+}

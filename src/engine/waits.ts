@@ -1,0 +1,94 @@
+import { formatDuration } from '../base/duration.ts';
+import { CephflowError } from '../base/errors.ts';
+import type { Progress } from '../task/task.ts';
+import { breakRow, type Observed, stalledSince } from './settle.ts';
+import type { Completed, Parking } from './store.ts';
+import { type Job, pollMsOf, recordError } from './workshop.ts';
+
+/** Say how a step goes on waiting. `askInMs`: absent, at its own pace; null, only when a person answers. */
+export interface Wait {
+  readonly reason: string;
+  readonly observed: Observed;
+  readonly progress?: Progress;
+  readonly question?: string;
+  readonly askInMs?: number | null;
+  /** A stall is of what moves by itself; a blocker or an unreachable system is none. */
+  readonly mayStall?: boolean;
+  /** The act has begun, or may have. */
+  readonly mayHaveActed?: boolean;
+}
+
+/** Let a question to a person be looked at again now and then: what was asked about may have come right by itself. */
+const reminderMs = 600_000;
+
+/**
+ * Give up the slot and wait, unless the step's time limit says that it has failed. A limit that asks, and a stall, are
+ * said aloud as a question while the step goes on waiting.
+ */
+export async function waitOn(job: Job, wait: Wait): Promise<Completed | undefined> {
+  const timedOut = timeLimitPassed(job, wait.observed);
+  if (timedOut && job.step.timeout?.outcome === 'fail') return failForTime(job, timedOut, wait);
+  if (wait.question !== undefined) return park(job, wait);
+  const question = (timedOut && `${timedOut}: ${goOn}`) ?? stallQuestion(job, wait);
+  if (question === undefined) return park(job, wait);
+  const askedMs = wait.observed.askedMs ?? job.now();
+  return park(job, { ...wait, question, observed: { ...wait.observed, askedMs } });
+}
+
+const goOn = 'approve to go on waiting as long again, or skip the step, or abort the run';
+
+/** Ask a person before anything else is done; what was asked stays until it is answered. */
+export async function askPerson(job: Job, wait: Wait & { readonly question: string }): Promise<undefined> {
+  const askedMs = wait.observed.askedMs ?? job.now();
+  return park(job, { askInMs: reminderMs, ...wait, observed: { ...wait.observed, askedMs } });
+}
+
+async function park(job: Job, wait: Wait): Promise<undefined> {
+  const { reason, progress, question, observed } = wait;
+  // a task's own question needs no polling: the answer wakes the step
+  const usualMs = question !== undefined && observed.askedMs === undefined ? reminderMs : pollMsOf(job);
+  const askInMs = wait.askInMs === undefined ? usualMs : wait.askInMs;
+  const parking: Parking = {
+    untilMs: askInMs === null ? null : job.now() + askInMs,
+    waiting: { reason, ...(progress && { progress }), ...(question !== undefined && { question }) },
+    observed,
+  };
+  await job.shop.store.park(job.grant, parking);
+  return undefined;
+}
+
+/** Wait because a system that is asked does not answer: that must not fail a run that waits for days. */
+export function waitForSystems(job: Job, error: CephflowError): Promise<Completed | undefined> {
+  const mayHaveActed = job.grant.mode !== 'act';
+  return waitOn(job, {
+    reason: `${error.code}: ${error.message}`,
+    observed: breakRow(job.observed),
+    mayHaveActed,
+  });
+}
+
+/** The words for a step whose time limit has passed; undefined while it has not, or has none. */
+export function timeLimitPassed({ step, grant, now }: Job, observed: Observed): string | undefined {
+  if (!step.timeout) return undefined;
+  const sinceMs = Math.max(grant.begunMs, observed.calmMs ?? 0);
+  if (now() - sinceMs < step.timeout.afterMs) return undefined;
+  return `${step.id} has not finished within ${formatDuration(step.timeout.afterMs)}`;
+}
+
+function failForTime(job: Job, timedOut: string, wait: Wait): Promise<Completed> {
+  const error = new CephflowError('STEP_TIMED_OUT', `${timedOut}: ${wait.reason}`, {
+    hint: 'find out why it takes so long; then retry the step, skip it, or abort the run',
+  });
+  return job.shop.store.complete(job.grant, {
+    state: 'failed',
+    acted: job.grant.actedMs !== undefined,
+    error: recordError(error),
+    mayHaveActed: wait.mayHaveActed ?? false,
+  });
+}
+
+function stallQuestion(job: Job, wait: Wait): string | undefined {
+  const sinceMs = wait.mayStall ? stalledSince(wait.observed, job.task, job.now()) : undefined;
+  if (sinceMs === undefined) return undefined;
+  return `no progress for ${formatDuration(job.now() - sinceMs)} (${wait.reason}): ${goOn}`;
+}

@@ -1,0 +1,145 @@
+import { performance } from 'node:perf_hooks';
+import { parseDuration } from '../base/duration.ts';
+import type { CephflowError } from '../base/errors.ts';
+import { describeError } from '../base/errors.ts';
+import type { Json, JsonObject } from '../base/json.ts';
+import type { Plan, PlanStep } from '../plan/plan.ts';
+import type { ActContext, Decision, ReadContext, StepFacts } from '../task/context.ts';
+import type { Task } from '../task/task.ts';
+import type { TaskLibrary } from './load-tasks.ts';
+import { type Observed, readObserved } from './settle.ts';
+import type { Grant, StepError, StoreReads, StoreSteps } from './store.ts';
+import type { OpenCluster } from './systems.ts';
+
+/** Hold what every step of a worker uses. */
+export interface Workshop {
+  readonly store: StoreSteps & StoreReads;
+  readonly tasks: TaskLibrary;
+  /** The plan of a run and who started it. @throws RUN_UNKNOWN */
+  runFacts(run: string): Promise<RunFacts>;
+  /** @throws CLUSTER_UNKNOWN, NOT_CONFIGURED */
+  cluster(name: string): Promise<OpenCluster>;
+  /** Send what became ready in a run. */
+  dispatch(run: string): void;
+  /** Name of this worker for people: host and pid. */
+  readonly name: string;
+  readonly leaseMs: number;
+  /** How often a wait is asked about, where the step itself does not say. */
+  readonly pollMs?: number;
+  /** From 0 to 1: spreads retries, so that what failed together is not tried together. */
+  random(): number;
+  log(line: string): void;
+}
+
+/** Hold what is the same for all steps of a run. */
+export interface RunFacts {
+  readonly plan: Plan;
+  readonly by: string;
+}
+
+/** Hold one claimed step of a task, ready to be asked and acted on. */
+export interface Job {
+  readonly shop: Workshop;
+  readonly plan: Plan;
+  readonly step: PlanStep;
+  readonly task: Task;
+  readonly values: JsonObject;
+  readonly grant: Grant;
+  readonly observed: Observed;
+  /** What a person said since to a question of the engine's own: a stall, a time limit, an unknown act. */
+  readonly verdict: Decision['verdict'] | undefined;
+  readonly facts: StepFacts;
+  readonly cluster: OpenCluster;
+  readonly signal: AbortSignal;
+  /** Whether to claim a successor on completing. */
+  readonly wantsNext: boolean;
+  /** Milliseconds since the epoch, by Redis' clock. */
+  now(): number;
+}
+
+/** Name a step to the systems outside, stable over retries and crashes. */
+export function stepFacts(run: string, step: PlanStep, { plan, by }: RunFacts): StepFacts {
+  const { cluster, baseline } = plan;
+  return { run, id: step.id, key: `${run}/${step.id}`, cluster, by, baseline };
+}
+
+/** Carry Redis' clock on from the moment of a claim, by this machine's steady clock. */
+export function clockFrom(nowMs: number): () => number {
+  const at = performance.now();
+  return () => Math.round(nowMs + performance.now() - at);
+}
+
+/** Give a question its context. `shared`: the answers of Ceph may be two seconds old. */
+export function readContext(job: Job, { shared }: { shared: boolean }): ReadContext {
+  const { cluster, signal } = job;
+  const systems = cluster.systems.read(signal);
+  return {
+    ceph: shared ? cluster.shared : systems.ceph,
+    machine: (node) => systems.machine(node),
+    monitoring: systems.monitoring,
+    step: job.facts,
+    decision: decisionForTask(job),
+    nowMs: job.now(),
+    signal,
+  };
+}
+
+/** Give an act its context. */
+export function actContext(job: Job, signal: AbortSignal, remembered: Json | undefined): ActContext {
+  const systems = job.cluster.systems.act(signal);
+  const { store } = job.shop;
+  return {
+    ceph: systems.ceph,
+    machine: (node) => systems.machine(node),
+    monitoring: systems.monitoring,
+    people: systems.people,
+    step: job.facts,
+    decision: decisionForTask(job),
+    nowMs: job.now(),
+    signal,
+    remembered,
+    log(line) {
+      // a line that cannot be written must not fail the act it tells about; Redis' own trouble is reported elsewhere
+      store.log(job.grant, line).catch(() => job.shop.log(`${job.facts.key}: ${line}`));
+    },
+  };
+}
+
+/** An answer to a question of the engine (a stall, a time limit, an unknown act) is none to the task's own. */
+function decisionForTask({ grant, observed }: Job): Decision | undefined {
+  const { decision } = grant;
+  if (!decision || observed.askedMs !== undefined) return undefined;
+  return decision.atMs <= (observed.calmMs ?? 0) ? undefined : decision;
+}
+
+/** Used where neither step, config nor task says how often to ask. */
+const usualPollMs = 10_000;
+
+/** How often to ask again: the step's own `poll`, else the config's, else the task's. */
+export function pollMsOf({ step, shop, task }: Pick<Job, 'step' | 'shop' | 'task'>): number {
+  const ofTask = task.poll === undefined ? undefined : parseDuration(task.poll);
+  return step.pollMs ?? shop.pollMs ?? ofTask ?? usualPollMs;
+}
+
+/** Turn an error into what is recorded with the step. */
+export function recordError(error: CephflowError): StepError {
+  return {
+    code: error.code,
+    message: error.message,
+    ...(error.hint !== undefined && { hint: error.hint }),
+    detail: describeError(error),
+  };
+}
+
+/** Take up what the person said to a question that the engine had asked. */
+export function takeUpDecision(grant: Grant): {
+  observed: Observed;
+  verdict: Decision['verdict'] | undefined;
+} {
+  const observed = readObserved(grant.observed);
+  const { decision } = grant;
+  const isAnswer = decision && observed.askedMs !== undefined && decision.atMs >= observed.askedMs;
+  if (!isAnswer) return { observed, verdict: undefined };
+  const { askedMs: _answered, mustAnswer: _settled, ...rest } = observed;
+  return { observed: { ...rest, calmMs: decision.atMs }, verdict: decision.verdict };
+}

@@ -172,5 +172,6 @@ function expectedLiteral(written: Written, param: Omit<Param, 'default'>): strin
 }
 
 function describeKind(param: Omit<Param, 'default'>): string {
-  return `${param.kind} (${param.about})`;
+  const type = celTypeOf(param.kind);
+  return `${type === 'dyn' ? param.kind : describeType(type)} (${param.about})`;
 }

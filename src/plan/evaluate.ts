@@ -70,7 +70,7 @@ type FilledText = { readonly value: Json } | { readonly fault: ExpressionFault }
 function fillParts(parts: readonly TextPart[], values: Values): FilledText {
   const [only] = parts;
   if (parts.length === 1 && only?.kind === 'expression') return fillWhole(only.source, only.offset, values);
-  const pieces: { readonly text: string; readonly isLate: boolean }[] = [];
+  const pieces: Piece[] = [];
   for (const part of parts) {
     if (part.kind === 'literal') {
       pieces.push({ text: part.text, isLate: false });
@@ -87,8 +87,28 @@ function fillParts(parts: readonly TextPart[], values: Values): FilledText {
     );
   }
   if (pieces.every(({ isLate }) => !isLate)) return { value: pieces.map(({ text }) => text).join('') };
-  const sources = pieces.map(({ text, isLate }) => (isLate ? text : JSON.stringify(text)));
-  return { value: lateValue(sources.join(' + ')) };
+  return { value: lateValue(joinPieces(pieces)) };
+}
+
+interface Piece {
+  readonly text: string;
+  readonly isLate: boolean;
+}
+
+/** Write pieces as one expression; known ones beside one another become one literal. */
+function joinPieces(pieces: readonly Piece[]): string {
+  const sources: string[] = [];
+  let literal = '';
+  for (const { text, isLate } of pieces) {
+    if (!isLate) literal += text;
+    else {
+      if (literal !== '') sources.push(JSON.stringify(literal));
+      literal = '';
+      sources.push(text);
+    }
+  }
+  if (literal !== '') sources.push(JSON.stringify(literal));
+  return sources.join(' + ');
 }
 
 function fillWhole(source: string, offset: number, values: Values): FilledText {

@@ -1,7 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import type { CompileContext } from '../../src/plan/compile.ts';
+import { type CompileContext, compilePlan } from '../../src/plan/compile.ts';
 import { parsePlaybook } from '../../src/plan/parse.ts';
+import type { Plan, PlanStep } from '../../src/plan/plan.ts';
 import type { Playbook } from '../../src/plan/playbook.ts';
 import { formatProblems } from '../../src/plan/problems.ts';
 import type { NodeState, OsdMap, OsdState } from '../../src/task/ceph.ts';
@@ -120,4 +121,26 @@ export function shippedPlaybooks(): ReadonlyMap<string, Playbook> {
   const files = readdirSync(`${root}playbooks`).filter((name) => name.endsWith('.yaml'));
   const all = files.map((file) => playbookOf(readFileSync(`${root}playbooks/${file}`, 'utf8'), file));
   return new Map(all.map((playbook) => [playbook.name, playbook]));
+}
+
+/** First lines of a small playbook. */
+export const head = 'playbook: x\nsummary: s\n';
+/** Compile the text of a playbook against the small cluster. */
+export function compile(text: string, more: Partial<CompileContext> = {}): Plan {
+  return compilePlan(playbookOf(text), smallContext(more));
+}
+
+/** Write the graph as lines `id < what it comes after`. */
+export function linesOf(plan: Plan): readonly string[] {
+  return plan.steps.map(({ id, after, part }) => {
+    const before = after.map((index) => plan.steps[index]?.id).join(', ');
+    return `${part === 'main' ? '' : 'finally: '}${id}${before === '' ? '' : ` < ${before}`}`;
+  });
+}
+
+/** Find a step by its id. */
+export function stepOf(plan: Plan, id: string): PlanStep {
+  const found = plan.steps.find((step) => step.id === id);
+  if (!found) throw new Error(`no step ${id} in ${plan.steps.map((step) => step.id).join(' ')}`);
+  return found;
 }

@@ -65,7 +65,7 @@ export function assemblePlan(parts: PlanParts, ground: PlanGround): Plan {
  * Say what a plan about these values is decided on: identities and topology, never epochs or statistics.
  * `values`: whatever holds frozen OSDs, at any depth.
  */
-export function fingerprintOf(map: OsdMap, values: readonly Json[]): Fingerprint {
+function fingerprintOf(map: OsdMap, values: readonly Json[]): Fingerprint {
   const nodes = map.nodes.map(({ name, location, osdIds }) => ({
     name,
     location: location.map(({ type, name: bucket }) => ({ type, name: bucket })),

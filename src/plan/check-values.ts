@@ -60,12 +60,7 @@ export function checkParams(params: readonly PlaybookParam[], problems: Problem[
 }
 
 /** Check one value against the kind of its parameter, as far as it can be known without a cluster. */
-export function checkValue(
-  written: Written,
-  name: string,
-  param: Omit<Param, 'default'>,
-  scope: ValueScope,
-): void {
+function checkValue(written: Written, name: string, param: Omit<Param, 'default'>, scope: ValueScope): void {
   const before = scope.problems.length;
   const type = checkLoose(written, scope);
   if (scope.problems.length > before) return;

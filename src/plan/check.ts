@@ -57,7 +57,7 @@ export function checkPlaybook(
 }
 
 /** Give the parameters of a playbook in the form that tasks have, for checking what is passed to it. */
-export function paramsOf(playbook: Playbook): Params {
+function paramsOf(playbook: Playbook): Params {
   return Object.fromEntries(
     playbook.params.map(({ name, param, default: written }): [string, Param] => [
       name,

@@ -91,7 +91,7 @@ function refuseFaults(playbook: Playbook, faults: readonly ValueFault[]): void {
   const code = codesByCause.find((one) => faults.some((fault) => fault.code === one)) ?? 'PARAM_INVALID';
   const messages = [...new Set(faults.map(({ message }) => message))];
   throw new CephflowError(code, messages.join('\n'), {
-    hint: `what it takes: cephflow run ${playbook.name} --help`,
+    hint: `what it takes: cephflow playbooks ${playbook.name}`,
   });
 }
 

@@ -1,5 +1,5 @@
 import type { ErrorCode } from '../base/errors.ts';
-import type { Json } from '../base/json.ts';
+import { isJsonObject, type Json } from '../base/json.ts';
 import { didYouMean } from '../base/nearest.ts';
 import type { OsdMap, OsdState } from '../task/ceph.ts';
 import { type Param, readParam } from '../task/params.ts';
@@ -39,7 +39,11 @@ function describeJson(value: Json): string {
 }
 
 function resolveNames(param: Param, value: Json, { map }: Surroundings): Resolved {
-  if (param.kind === 'node') return typeof value === 'string' ? resolveNode(map, value) : { value };
+  if (param.kind === 'node') {
+    // An identity given from outside is looked up again: only what the map says now is frozen.
+    const name = isJsonObject(value) ? value['name'] : value;
+    return typeof name === 'string' ? resolveNode(map, name) : { value };
+  }
   if (param.kind === 'osd') return resolveOsd(map, value);
   if (param.kind !== 'osds') return { value };
   const list = typeof value === 'string' ? value.split(',').map((one) => one.trim()) : value;
@@ -70,14 +74,18 @@ function resolveNode(map: OsdMap, name: string): Resolved {
 }
 
 function resolveOsd(map: OsdMap, value: Json): Resolved {
-  if (typeof value !== 'string' && typeof value !== 'number') return { value };
-  const id = /^(?:osd\.)?(\d+)$/.exec(String(value))?.[1];
-  const osd = map.osds.find((one) => String(one.id) === id);
+  const given = isJsonObject(value) ? value['id'] : value;
+  if (typeof given !== 'string' && typeof given !== 'number') return { value };
+  const id = Number(/^(?:osd\.)?(\d+)$/.exec(String(given))?.[1] ?? Number.NaN);
+  const osd = map.osds.find((one) => one.id === id);
   if (!osd) {
     const names = map.osds.map((one) => `osd.${one.id}`);
     const list = names.length <= longestList ? ` It has ${names.join(', ')}.` : '';
-    const message = `no OSD "${value}" is in the OSD map.${didYouMean(String(value), names)}${list}`;
+    const message = `no OSD "${given}" is in the OSD map.${didYouMean(String(given), names)}${list}`;
     return { code: 'OSD_UNKNOWN', message };
+  }
+  if (isJsonObject(value) && value['uuid'] !== osd.uuid) {
+    return { code: 'OSD_UNKNOWN', message: `osd.${osd.id} has uuid ${osd.uuid}, not ${value['uuid']}` };
   }
   if (osd.node === undefined) {
     return { code: 'OSD_UNKNOWN', message: `osd.${osd.id} stands under no host of the CRUSH map` };

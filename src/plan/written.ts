@@ -6,14 +6,14 @@ import { type Place, type Problem, problemAt } from './problems.ts';
 export type Written = WrittenScalar | WrittenList | WrittenMap;
 
 /** Be a text, number, boolean or nothing. */
-export interface WrittenScalar {
+interface WrittenScalar {
   readonly kind: 'scalar';
   readonly value: null | boolean | number | string;
   readonly place: Place;
 }
 
 /** Be a list. */
-export interface WrittenList {
+interface WrittenList {
   readonly kind: 'list';
   readonly items: readonly Written[];
   readonly place: Place;

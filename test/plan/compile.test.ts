@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import type { Json } from '../../src/base/json.ts';
 import { compilePlan } from '../../src/plan/compile.ts';
 import { evaluateWhen } from '../../src/plan/fill.ts';
 import { hashJson } from '../../src/plan/hash.ts';
@@ -130,7 +131,13 @@ describe('compile: values that do not fit', () => {
 steps: [{ task: number.take, with: { number: "\${params.count}" } }]
 `;
 
-  test.each<[string, Record<string, string>, string, string]>([
+  test.each<[string, Record<string, Json>, string, string]>([
+    [
+      'an identity that the cluster does not have',
+      { node: 'ceph-osd-02', osd: { id: 3, name: 'osd.3', uuid: 'forged', node: 'ceph-osd-02', weight: 1 } },
+      'OSD_UNKNOWN',
+      'parameter osd: osd.3 has uuid 00000000-0000-4000-8000-000000000003, not forged',
+    ],
     [
       'a node with a slip in its name',
       { node: 'ceph-osd-2' },
@@ -156,6 +163,12 @@ steps: [{ task: number.take, with: { number: "\${params.count}" } }]
     ],
   ])('%s', (_, values, code, message) => {
     expect(() => compile(text, { values })).toThrow(expect.objectContaining({ code, message }));
+  });
+
+  test('a node given as an identity is looked up again', () => {
+    const given = { name: 'ceph-osd-02', osds: [], location: [] };
+    const plan = compile(text, { values: { node: given } });
+    expect(plan.params['node']).toMatchObject({ osds: [{ id: 2 }, { id: 3 }] });
   });
 
   test('are found in steps too, with their place', () => {

@@ -32,8 +32,8 @@ export interface CephClient {
 
 type Via = 'mon' | 'mgr';
 
-/** Hold a question: its words, who answers it, what the answer looks like. */
-export interface Question<T> {
+/** A question: its words, who answers it, what the answer looks like. */
+interface Question<T> {
   readonly words: readonly string[];
   readonly via: Via;
   readonly schema: z.ZodType<T>;

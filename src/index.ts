@@ -6,7 +6,7 @@ export type * from './task/ceph.ts';
 export type * from './task/context.ts';
 export { downtimeKey } from './task/downtime.ts';
 export { drainObstacles, movementStops, otherDaemons } from './task/feasibility.ts';
-export { healthBlockers, placementBlockers } from './task/health.ts';
+export { healthBlockers, placementBlockers, unreportedPgs } from './task/health.ts';
 export { findOsd, isSameWeight, requireOsd } from './task/identity.ts';
 export {
   boolean,

@@ -11,8 +11,8 @@ export default task({
   stall: '30m',
 
   async done(_, { ceph, step }) {
-    const [health, status] = await Promise.all([ceph.health(), ceph.status()]);
-    const reasons = [...healthBlockers(health, step.baseline), ...placementBlockers(status)];
+    const [health, status, map] = await Promise.all([ceph.health(), ceph.status(), ceph.osdMap()]);
+    const reasons = [...healthBlockers(health, step.baseline), ...placementBlockers(status, map)];
     if (reasons.length === 0) return true;
     const left = status.misplacedObjects + status.degradedObjects;
     return { waitingFor: reasons.join('; '), progress: { value: left, target: 0, unit: 'objects to move' } };

@@ -1,4 +1,4 @@
-import { osd, requireOsd, task } from 'cephflow';
+import { osd, requireOsd, task, unreportedPgs } from 'cephflow';
 
 export default task({
   name: 'osd.stop',
@@ -10,12 +10,13 @@ export default task({
 
   // the last clause lets the statistics catch up: until then ok-to-stop would answer the next step from the past
   async done({ osd }, { ceph, machine }) {
-    if (requireOsd(await ceph.osdMap(), osd).isUp) return { waitingFor: `${osd.name} is up` };
+    const map = await ceph.osdMap();
+    if (requireOsd(map, osd).isUp) return { waitingFor: `${osd.name} is up` };
     if (await machine(osd.node).isOsdRunning(osd.id))
       return { waitingFor: `the process of ${osd.name} still runs` };
-    const serving = (await ceph.placementGroups()).filter((pg) => pg.acting.includes(osd.id));
-    if (serving.length === 0) return true;
-    return { waitingFor: `the statistics of ${serving.length} PGs still count on ${osd.name}` };
+    const pgs = await ceph.placementGroups();
+    const stale = pgs.filter((pg) => pg.acting.includes(osd.id)).length + unreportedPgs(map, pgs.length);
+    return stale === 0 || { waitingFor: `the statistics of ${stale} PGs still count on ${osd.name}` };
   },
 
   async blockers({ osd }, { ceph }) {

@@ -1,4 +1,4 @@
-import { osd, requireOsd, task } from 'cephflow';
+import { osd, requireOsd, task, unreportedPgs } from 'cephflow';
 
 export default task({
   name: 'osd.wait-empty',
@@ -11,11 +11,14 @@ export default task({
   stall: '30m',
 
   async done({ osd }, { ceph }) {
-    requireOsd(await ceph.osdMap(), osd);
+    const map = await ceph.osdMap();
+    requireOsd(map, osd);
     const pgs = await ceph.placementGroups();
     const left = pgs.filter((pg) => pg.up.includes(osd.id) || pg.acting.includes(osd.id));
     const progress = { value: left.length, target: 0, unit: 'PGs' };
     if (left.length > 0) return { waitingFor: `${left.length} PGs are still on ${osd.name}`, progress };
+    const unreported = unreportedPgs(map, pgs.length);
+    if (unreported > 0) return { waitingFor: `${unreported} PGs have no known place` };
     const { safe } = await ceph.safeToDestroy([osd]);
     return (
       safe.includes(osd.id) || { waitingFor: `Ceph does not yet call ${osd.name} safe to destroy`, progress }

@@ -1,4 +1,4 @@
-import type { ClusterStatus, Health, HealthCheck } from './ceph.ts';
+import type { ClusterStatus, Health, HealthCheck, OsdMap } from './ceph.ts';
 
 /** Checks that never hold a gate up: they say nothing about redundancy now (research ceph-field 5.3). */
 const noise: readonly string[] = [
@@ -57,10 +57,19 @@ function isNew(check: HealthCheck, baseline: Health): boolean {
 const cleanState = /^active\+clean(\+(scrubbing|deep|snaptrim|snaptrim_wait))*$/;
 
 /**
+ * Count the placement groups that the map has and the statistics do not tell of. A manager that has just started
+ * reports none, and "all are clean" would be true of nothing (research ceph-lab).
+ */
+export function unreportedPgs(map: Pick<OsdMap, 'pools'>, reported: number): number {
+  const wanted = map.pools.reduce((sum, pool) => sum + pool.pgCount, 0);
+  return Math.max(0, wanted - reported);
+}
+
+/**
  * List what is not settled: PGs not exactly clean, PGs the map wants elsewhere, a manager that is away.
  * The exact state matters: an impossible drain stays `active+clean+remapped` under HEALTH_OK (research ceph-lab 3.3).
  */
-export function placementBlockers(status: ClusterStatus): readonly string[] {
+export function placementBlockers(status: ClusterStatus, map: Pick<OsdMap, 'pools'>): readonly string[] {
   const reasons: string[] = [];
   if (!status.isMgrAvailable) reasons.push('no manager is active: statistics are stale');
   if (status.remappedPgs > 0)
@@ -68,6 +77,7 @@ export function placementBlockers(status: ClusterStatus): readonly string[] {
   const unclean = Object.entries(status.pgStates).filter(([state]) => !cleanState.test(state));
   for (const [state, count] of unclean) reasons.push(`${count} PGs are ${state}`);
   const counted = Object.values(status.pgStates).reduce((sum, count) => sum + count, 0);
-  if (counted !== status.pgCount) reasons.push(`${status.pgCount - counted} PGs have no known state`);
+  const unknown = unreportedPgs(map, counted);
+  if (unknown > 0) reasons.push(`${unknown} PGs have no known state`);
   return reasons;
 }

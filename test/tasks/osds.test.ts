@@ -8,6 +8,14 @@ import waitEmpty from '../../tasks/osd.wait-empty.ts';
 import { asking, cephAnswering, osdMap, osdState, osdTarget } from '../support/cluster.ts';
 
 const osd = osdTarget(2);
+/** Every PG but the one that a test is about. */
+const others = Array.from({ length: 31 }, (_, i) => ({
+  id: `1.${i}`,
+  state: 'active+clean',
+  up: [4, 5, 6],
+  acting: [4, 5, 6],
+}));
+
 const reused = osdMap({ osds: [osdState(2, { uuid: 'another' })] });
 
 describe('an OSD whose id now belongs to another', () => {
@@ -37,7 +45,10 @@ it('osd.wait-empty: an OSD that does not exist is an error, never empty', async 
 });
 
 it('osd.wait-empty: a PG that still has its data there counts, also when CRUSH wants it elsewhere', async () => {
-  const placementGroups = [{ id: '1.a', state: 'active+remapped', up: [4, 5, 6], acting: [2, 5, 6] }];
+  const placementGroups = [
+    ...others,
+    { id: '1.a', state: 'active+remapped', up: [4, 5, 6], acting: [2, 5, 6] },
+  ];
   const answer = await waitEmpty.done?.({ osd }, asking({ ceph: cephAnswering({ placementGroups }) }));
   expect(answer).toEqual({
     waitingFor: '1 PGs are still on osd.2',
@@ -47,7 +58,9 @@ it('osd.wait-empty: a PG that still has its data there counts, also when CRUSH w
 
 it('osd.wait-empty: no PG left, but Ceph cannot tell: waits', async () => {
   const safeToDestroy = { safe: [], hasPgs: [], unknown: [2] };
-  const answer = await waitEmpty.done?.({ osd }, asking({ ceph: cephAnswering({ safeToDestroy }) }));
+  const placementGroups = [...others, ...others.slice(0, 1)];
+  const ceph = cephAnswering({ safeToDestroy, placementGroups });
+  const answer = await waitEmpty.done?.({ osd }, asking({ ceph }));
   expect(answer).toMatchObject({ waitingFor: 'Ceph does not yet call osd.2 safe to destroy' });
 });
 
@@ -65,7 +78,7 @@ it('osd.stop: does not stop while PGs would become inactive or lose another copy
 
 it('osd.stop: is not done while statistics still count on it', async () => {
   const map = osdMap({ osds: [osdState(2, { isUp: false })] });
-  const placementGroups = [{ id: '1.a', state: 'active+clean', up: [2, 5, 6], acting: [2, 5, 6] }];
+  const placementGroups = [...others, { id: '1.a', state: 'active+clean', up: [2, 5, 6], acting: [2, 5, 6] }];
   const ceph = cephAnswering({ osdMap: map, placementGroups });
   expect(await stop.done?.({ osd }, asking({ ceph }))).toEqual({
     waitingFor: 'the statistics of 1 PGs still count on osd.2',
@@ -133,4 +146,9 @@ describe('osd.create', () => {
       waitingFor: 'node-1 has 1 OSDs of 2',
     });
   });
+});
+
+it('osd.wait-empty: a manager that has just started tells of no PG, which does not mean that none is left', async () => {
+  const answer = await waitEmpty.done?.({ osd }, asking({ ceph: cephAnswering({ placementGroups: [] }) }));
+  expect(answer).toEqual({ waitingFor: '32 PGs have no known place' });
 });

@@ -7,13 +7,15 @@ import type { LoadedTask } from './load-tasks.ts';
 import { mayBeHeld, releaseHold, renewHold } from './release.ts';
 import { doStep } from './step.ts';
 import type { Completed, Delivery, Grant } from './store.ts';
+import type { OpenCluster } from './systems.ts';
+import { understandThrown } from './thrown.ts';
 import { fillValues } from './values.ts';
 import { clockFrom, type Job, type RunFacts, stepFacts, takeUpDecision, type Workshop } from './workshop.ts';
 
 /** Steps carried out one after the other without going back to the queue: then others have their turn. */
 const longestChain = 100;
-/** Another worker may have the task file, or an operator brings it: asked again so soon. */
-const missingTaskMs = 30_000;
+/** Another worker may have what this one lacks, or an operator brings it: asked again so soon. */
+const otherWorkerMs = 30_000;
 
 /**
  * Carry out one delivery: claim its step, do it, and whatever of the same run becomes ready and free meanwhile.
@@ -27,7 +29,7 @@ export async function carryOut(delivery: Delivery, shop: Workshop, stopping: Abo
   const answer = await shop.store.claim(request);
   let grant = answer.kind === 'granted' ? answer.grant : undefined;
   for (let left = longestChain; grant && left > 0; left -= 1) {
-    const wantsNext = left > 1 && !stopping.aborted;
+    const wantsNext = left > 1 && !shop.isDraining();
     const completed: Completed | undefined = await carryOutGrant(grant, shop, { stopping, wantsNext });
     if (completed && completed.ready > 0) shop.dispatch(run);
     grant = completed?.next;
@@ -75,7 +77,11 @@ async function carryOutTask(claimed: Claimed): Promise<Completed | undefined> {
   const { grant, shop, run, step } = claimed;
   const { plan } = run;
   const loaded = findTask(shop, plan.tasks, step);
-  if (!loaded) return waitForTask(claimed);
+  const { task = '' } = step;
+  const wanted = `${task}@${plan.tasks[task]?.slice(0, 12) ?? 'unknown'}`;
+  if (!loaded) return waitForWorker(claimed, `no worker has ${wanted}`);
+  const cluster = await tryCluster(shop, plan.cluster);
+  if (cluster instanceof CephflowError) return waitForWorker(claimed, describe(cluster));
   if (step.kind === 'release' && !(await mayBeHeld(shop, grant.run, step.releases))) {
     const reason = 'nothing was taken that would have to be given back';
     return shop.store.complete(grant, { state: 'skipped', acted: false, reason });
@@ -93,7 +99,7 @@ async function carryOutTask(claimed: Claimed): Promise<Completed | undefined> {
     return shop.store.complete(grant, { state: 'skipped', acted: false, reason: filled.skip });
   }
   const values = 'values' in filled ? filled.values : {};
-  const job = await openJob(claimed, loaded, { subject, values });
+  const job = await openJob(claimed, loaded, { subject, values, cluster });
   if ('error' in filled) return fail(job, filled.error, grant.mode !== 'act');
   return step.kind === 'release' ? releaseHold(job) : doStep(job);
 }
@@ -101,7 +107,7 @@ async function carryOutTask(claimed: Claimed): Promise<Completed | undefined> {
 async function openJob(
   { grant, shop, run, step, lease, wantsNext }: Claimed,
   { task }: LoadedTask,
-  { subject, values }: { subject: PlanStep; values: JsonObject },
+  { subject, values, cluster }: { subject: PlanStep; values: JsonObject; cluster: OpenCluster },
 ): Promise<Job> {
   const { observed, verdict } = takeUpDecision(grant);
   // kept at once, so that the answer of a person is taken up once, whatever happens next
@@ -116,7 +122,7 @@ async function openJob(
     observed,
     verdict,
     facts: stepFacts(grant.run, subject, run),
-    cluster: await shop.cluster(run.plan.cluster),
+    cluster,
     signal: lease.signal,
     wantsNext,
     now: clockFrom(grant.nowMs),
@@ -132,14 +138,22 @@ function findTask(
   return loaded?.hash === pinned[task] ? loaded : undefined;
 }
 
-/** This worker has another file of that name, or none: the step shows it, and waits for a worker that has it. */
-async function waitForTask({ grant, shop, run, step, lease }: Claimed): Promise<undefined> {
+async function tryCluster(shop: Workshop, name: string): Promise<OpenCluster | CephflowError> {
+  try {
+    return await shop.cluster(name);
+  } catch (thrown) {
+    return understandThrown(thrown);
+  }
+}
+
+const describe = ({ code, message }: CephflowError) => `${code}: ${message}`;
+
+/** This worker cannot do it; the step shows why, and waits for one that can. */
+async function waitForWorker({ grant, shop, lease }: Claimed, reason: string): Promise<undefined> {
   if (lease.isLost()) return undefined;
-  const { task = '' } = step;
-  const hash = run.plan.tasks[task] ?? 'unknown';
   await shop.store.park(grant, {
-    untilMs: clockFrom(grant.nowMs)() + missingTaskMs,
-    waiting: { reason: `no worker has ${task}@${hash.slice(0, 12)}` },
+    untilMs: clockFrom(grant.nowMs)() + otherWorkerMs,
+    waiting: { reason },
     ...(grant.observed !== undefined && { observed: grant.observed }),
   });
   return undefined;

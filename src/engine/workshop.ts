@@ -21,6 +21,8 @@ export interface Workshop {
   cluster(name: string): Promise<OpenCluster>;
   /** Send what became ready in a run. */
   dispatch(run: string): void;
+  /** The worker stops: nothing new is begun. */
+  isDraining(): boolean;
   /** Name of this worker for people: host and pid. */
   readonly name: string;
   readonly leaseMs: number;

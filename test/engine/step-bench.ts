@@ -48,6 +48,7 @@ export function openBench(rig: Rig, tasks: readonly Task[], more: Partial<Worksh
     runFacts: async (run) => ({ plan: await store.plan(run), by: 'root' }),
     cluster: async () => open,
     dispatch: () => undefined,
+    isDraining: () => false,
     name: 'worker-1',
     leaseMs: 60_000,
     random: () => 0.5,

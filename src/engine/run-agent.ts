@@ -1,0 +1,130 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type AgentStatus, listenForQuestions } from './agent-socket.ts';
+import { type EmbeddedRedis, startEmbeddedRedis, stopEmbeddedRedis } from './embedded.ts';
+import { lockFile } from './file-lock.ts';
+import { processStart } from './processes.ts';
+import { understandThrown } from './thrown.ts';
+
+/** What an agent does all day: a worker on the embedded Redis. */
+export interface AgentWork {
+  unfinished(): Promise<number>;
+  /** Stop the worker and close every connection. */
+  stop(graceMs: number): Promise<void>;
+}
+
+/** Say how an agent lives. */
+export interface RunAgentOptions {
+  readonly stateDir: string;
+  /** Value of PATH. */
+  readonly searchPath: string;
+  /** It ends itself, and Redis, after so long without an unfinished run. */
+  readonly idleMs: number;
+  /** Fires on SIGTERM and SIGINT. */
+  readonly signal: AbortSignal;
+  start(redis: EmbeddedRedis): Promise<AgentWork>;
+  log(line: string): void;
+}
+
+/** Tell why an agent ended. */
+export type AgentEnd = 'another-runs' | 'idle' | 'stopped';
+
+/** An agent that ends gives its lock back within this; a second one that came too early waits for it. */
+const lockWaitSeconds = 10;
+/** How often it looks after Redis and counts unfinished runs. */
+const lookEveryMs = 1000;
+/** What is under way when it is told to stop gets so long to end by itself. */
+const graceMs = 30_000;
+
+/** Be the agent, in the foreground, until idle or stopped. One per state folder: another one ends at once. */
+export async function runAgent(options: RunAgentOptions): Promise<AgentEnd> {
+  const { stateDir, searchPath, log } = options;
+  const lock = await lockFile(join(stateDir, 'agent.lock'), { waitSeconds: lockWaitSeconds, searchPath });
+  if (!lock) {
+    log('another agent runs: nothing to do');
+    return 'another-runs';
+  }
+  const stopping = new AbortController();
+  const status = {
+    pid: process.pid,
+    startedAs: processStart(process.pid),
+    state: 'starting' as AgentStatus['state'],
+    unfinished: 0,
+  };
+  await writeFile(join(stateDir, 'agent.pid'), JSON.stringify(status), { mode: 0o600 });
+  const listen = () =>
+    listenForQuestions(stateDir, (question) => {
+      if (question === 'stop') {
+        status.state = 'stopping';
+        // the answer goes out first
+        setImmediate(() => stopping.abort());
+      }
+      return status;
+    });
+  try {
+    const questions = await listen();
+    const signal = AbortSignal.any([options.signal, stopping.signal]);
+    return await live({ ...options, signal, status, questions, listen });
+  } finally {
+    await lock.release();
+  }
+}
+
+interface Life extends RunAgentOptions {
+  readonly status: { state: AgentStatus['state']; unfinished: number };
+  questions: { close(): Promise<void> };
+  listen(): Promise<{ close(): Promise<void> }>;
+}
+
+async function live(life: Life): Promise<AgentEnd> {
+  const { stateDir, searchPath, status, log, signal } = life;
+  let { questions } = life;
+  try {
+    const redis = await startEmbeddedRedis({ stateDir, searchPath });
+    const work = await life.start(redis);
+    if (!signal.aborted) status.state = 'working';
+    log(`the agent works (pid ${process.pid}, Redis pid ${redis.pid})`);
+    while (await staysBusy(life, work)) {
+      // from now on a command that starts a run finds no agent and starts one, which waits for our lock
+      await questions.close();
+      if ((await count(work, life)) === 0) break;
+      questions = await life.listen();
+    }
+    const end: AgentEnd = signal.aborted ? 'stopped' : 'idle';
+    status.state = 'stopping';
+    await work.stop(graceMs);
+    if (status.unfinished === 0) await stopEmbeddedRedis(stateDir, { unlessUsed: true });
+    log(`the agent ends: ${end}; unfinished runs: ${status.unfinished}`);
+    return end;
+  } finally {
+    await questions.close();
+  }
+}
+
+/** Look after Redis until there has been nothing to do for so long (true), or the agent is stopped (false). */
+async function staysBusy(life: Life, work: AgentWork): Promise<boolean> {
+  let busyAtMs = Date.now();
+  while (!life.signal.aborted) {
+    await sleep(Math.min(lookEveryMs, life.idleMs), undefined, { signal: life.signal }).catch(
+      () => undefined,
+    );
+    if (life.signal.aborted) return false;
+    if ((await count(work, life)) > 0) busyAtMs = Date.now();
+    else if (Date.now() - busyAtMs >= life.idleMs) return true;
+  }
+  return false;
+}
+
+/** Count unfinished runs, bringing a dead Redis up again first. One that cannot be asked may have some. */
+async function count(work: AgentWork, { stateDir, searchPath, status, log }: Life): Promise<number> {
+  try {
+    await startEmbeddedRedis({ stateDir, searchPath });
+    status.unfinished = await work.unfinished();
+  } catch (thrown) {
+    const { code, message } = understandThrown(thrown);
+    log(`${code}: ${message}`);
+    return Math.max(1, status.unfinished);
+  }
+  return status.unfinished;
+}

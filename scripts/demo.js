@@ -70,6 +70,6 @@ async function playTechnicians() {
 async function check(when) {
   const since = Date.now();
   const { checked, bad } = await lab.verifyObjects();
-  say(`${when}: ${checked} objects read back, ${bad} with a wrong checksum (${seconds(since)} s)`);
-  if (bad > 0) throw new Error('data was lost: this must never happen, please report it');
+  say(`${when}: ${checked} objects read back, ${bad.length} with a wrong checksum (${seconds(since)} s)`);
+  if (bad.length > 0) throw new Error('data was lost: this must never happen, please report it');
 }

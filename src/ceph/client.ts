@@ -46,6 +46,8 @@ const commandTimeoutMs = 30_000;
 const connectTimeoutSeconds = 10;
 /** A command that the manager has not answered for so long is a reason to ask the monitors whether there is one. */
 const mgrDoubtMs = 4000;
+/** A manager that is alive answers `pg stat` from memory; one that was just killed is still called active for 30 s. */
+const probeTimeoutMs = 5000;
 /** The monitors answer `status` in well under a second; connecting may take its limit. */
 const statusTimeoutMs = (connectTimeoutSeconds + 2) * 1000;
 
@@ -114,11 +116,9 @@ async function runByMgr(around: Around, command: Command): Promise<CommandResult
   const over = new AbortController();
   let found: unknown;
   const doubt = setTimeout(async () => {
-    const status = await askStatus({ ...around, signal: over.signal }).catch((error: unknown) => {
-      found = error;
-    });
-    if (status?.mgrmap.available === false)
-      found = mgrDown(around, command, 'the cluster has no active manager');
+    found = await findMgrTrouble({ ...around, signal: over.signal }, command).catch(
+      (error: unknown) => error,
+    );
     if (found !== undefined) stop.abort();
   }, mgrDoubtMs);
   try {
@@ -126,18 +126,28 @@ async function runByMgr(around: Around, command: Command): Promise<CommandResult
   } catch (thrown) {
     if (found !== undefined) throw found;
     if (!isTimeout(thrown)) throw thrown;
-    const { mgrmap } = await askStatus(around);
-    const seconds = command.timeoutMs / 1000;
-    throw mgrDown(
-      around,
-      command,
-      mgrmap.available
-        ? `the manager did not answer within ${seconds} s, though the monitors still count it as active`
-        : 'the cluster has no active manager',
-    );
+    throw (await findMgrTrouble(around, command)) ?? thrown;
   } finally {
     clearTimeout(doubt);
     over.abort();
+  }
+}
+
+/** @returns what is wrong with the manager; undefined where it answers, and the command is merely slow */
+async function findMgrTrouble(around: Around, command: Command): Promise<CephflowError | undefined> {
+  const { mgrmap } = await askStatus(around);
+  if (!mgrmap.available) return mgrDown(around, command, 'the cluster has no active manager');
+  try {
+    const probe = { ...around.command(['pg', 'stat'], true), timeoutMs: probeTimeoutMs };
+    await around.shell.run(probe, around.signal);
+    return undefined;
+  } catch (thrown) {
+    if (!isTimeout(thrown)) throw thrown;
+    return mgrDown(
+      around,
+      command,
+      'the manager does not answer, though the monitors still count it as active',
+    );
   }
 }
 

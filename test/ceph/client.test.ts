@@ -90,12 +90,18 @@ describe('what goes wrong with ceph', () => {
   });
 
   test('a manager that died a moment ago and still counts as active is found out', async () => {
-    const tape = [entry(usage, killed), entry('status -f json', status(true))];
+    const tape = [entry(usage, killed), entry('status -f json', status(true)), entry('pg stat', killed)];
     expect(await refusalText(tape, 'usage')).toBe(
-      `CEPH_MGR_DOWN  the manager did not answer within 30 s, though the monitors still count it as active: statistics are stale, and commands that it answers hang
+      `CEPH_MGR_DOWN  the manager does not answer, though the monitors still count it as active: statistics are stale, and commands that it answers hang
   on admin: ${prefix} ${usage}
   look at \`ceph status\`, and start a manager: systemctl start ceph-mgr.target on its host`,
     );
+  });
+
+  test('a command that is slow beside a manager that answers is a time-out', async () => {
+    const alive = entry('pg stat', ended(0, '', '0 pgs: '));
+    const tape = [entry(usage, killed), entry('status -f json', status(true)), alive];
+    expect(await refusalText(tape, 'usage')).toBe('COMMAND_TIMED_OUT  killed');
   });
 
   test('a key that lacks a capability', async () => {

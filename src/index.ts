@@ -5,7 +5,7 @@ export type { Json, JsonObject } from './base/json.ts';
 export type * from './task/ceph.ts';
 export type * from './task/context.ts';
 export { downtimeKey } from './task/downtime.ts';
-export { drainObstacles, movementStops, otherDaemons } from './task/feasibility.ts';
+export { drainOutlook, movementStops, otherDaemons } from './task/feasibility.ts';
 export { healthBlockers, placementBlockers, unreportedPgs } from './task/health.ts';
 export { findOsd, isSameWeight, requireOsd } from './task/identity.ts';
 export {
@@ -30,6 +30,7 @@ export {
   type Answer,
   type Hold,
   isTask,
+  type Outlook,
   type Progress,
   type Risk,
   type Task,

@@ -6,8 +6,8 @@ export default task({
   risk: 'changes',
   params: { node: node('The node') },
 
-  async refusals({ node }, { ceph }) {
-    return otherDaemons(ceph, node);
+  async outlook({ node }, { ceph }) {
+    return { refusals: await otherDaemons(ceph, node), effects: [] };
   },
 
   async done({ node }, { ceph }) {

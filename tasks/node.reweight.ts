@@ -1,4 +1,4 @@
-import { drainObstacles, isSameWeight, movementStops, node, number, requireOsd, task } from 'cephflow';
+import { drainOutlook, isSameWeight, movementStops, node, number, requireOsd, task } from 'cephflow';
 
 export default task({
   name: 'node.reweight',
@@ -9,8 +9,8 @@ export default task({
     weight: number('New CRUSH weight of each of its OSDs (TiB by convention)', { min: 0 }),
   },
 
-  async refusals({ node, weight }, { ceph }) {
-    return weight === 0 ? drainObstacles(ceph, node.osds) : [];
+  async outlook({ node, weight }, { ceph }) {
+    return weight === 0 ? drainOutlook(ceph, node.osds) : { refusals: [], effects: [] };
   },
 
   async done({ node, weight }, { ceph }) {
@@ -25,7 +25,7 @@ export default task({
 
   async blockers({ node, weight }, { ceph }) {
     const stops = movementStops(await ceph.osdMap());
-    return weight === 0 ? [...stops, ...(await drainObstacles(ceph, node.osds))] : stops;
+    return weight === 0 ? [...stops, ...(await drainOutlook(ceph, node.osds)).refusals] : stops;
   },
 
   async remember({ node }, { ceph }) {

@@ -1,4 +1,4 @@
-import { drainObstacles, isSameWeight, movementStops, number, osd, requireOsd, task } from 'cephflow';
+import { drainOutlook, isSameWeight, movementStops, number, osd, requireOsd, task } from 'cephflow';
 
 export default task({
   name: 'osd.reweight',
@@ -9,8 +9,8 @@ export default task({
     weight: number('New CRUSH weight (TiB by convention)', { min: 0 }),
   },
 
-  async refusals({ osd, weight }, { ceph }) {
-    return weight === 0 ? drainObstacles(ceph, [osd]) : [];
+  async outlook({ osd, weight }, { ceph }) {
+    return weight === 0 ? drainOutlook(ceph, [osd]) : { refusals: [], effects: [] };
   },
 
   async done({ osd, weight }, { ceph }) {
@@ -22,7 +22,7 @@ export default task({
 
   async blockers({ osd, weight }, { ceph }) {
     const stops = movementStops(await ceph.osdMap());
-    return weight === 0 ? [...stops, ...(await drainObstacles(ceph, [osd]))] : stops;
+    return weight === 0 ? [...stops, ...(await drainOutlook(ceph, [osd])).refusals] : stops;
   },
 
   async remember({ osd }, { ceph }) {

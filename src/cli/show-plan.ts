@@ -1,12 +1,12 @@
 import type { Plan, PlanStep } from '../plan/plan.ts';
-import { type Risk, risks } from '../task/task.ts';
+import { type Outlook, type Risk, risks } from '../task/task.ts';
 import { table } from './table.ts';
 
 /**
  * Write what a plan will do, step by step, for people. Barriers are left out: they do nothing.
- * `refusals`: reasons against it, found on the untouched cluster.
+ * `outlook`: reasons against it and what it will bring, found on the untouched cluster.
  */
-export function describePlan(plan: Plan, refusals: readonly string[]): string {
+export function describePlan(plan: Plan, { refusals, effects }: Outlook): string {
   const steps = plan.steps.filter((step) => step.kind !== 'barrier');
   const rows = steps.map((step, index) => [String(index + 1), step.id, riskOf(step), step.title]);
   const lines = [
@@ -15,15 +15,16 @@ export function describePlan(plan: Plan, refusals: readonly string[]): string {
     '',
     table(['NO', 'STEP', 'RISK', 'WHAT IT DOES'], rows),
     '',
+    ...effects,
     `Plan: ${steps.length} steps${severeSteps(steps)}. Blockers: ${refusals.length === 0 ? 'none' : refusals.length}.`,
     ...refusals.map((reason) => `  - ${reason}`),
   ];
   return lines.join('\n');
 }
 
-/** Be the plan as `-o json` shows it. Stable: `{ plan, refusals }`, the plan as it is stored. */
-export function planAsJson(plan: Plan, refusals: readonly string[]): unknown {
-  return { plan, refusals };
+/** Be the plan as `-o json` shows it. Stable: `{ plan, refusals, effects }`, the plan as it is stored. */
+export function planAsJson(plan: Plan, outlook: Outlook): unknown {
+  return { plan, ...outlook };
 }
 
 const loud: Readonly<Partial<Record<Risk, string>>> = {

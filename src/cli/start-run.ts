@@ -9,8 +9,8 @@ import { confirmPlan } from './confirm.ts';
 import type { Context } from './context.ts';
 import { follow } from './follow.ts';
 import { shortRun } from './lines.ts';
+import { findOutlook } from './outlook.ts';
 import { listPlaybooks, readPlaybookFile } from './playbook-files.ts';
-import { findRefusals } from './refusals.ts';
 import { describePlan, planAsJson } from './show-plan.ts';
 import { toJson } from './table.ts';
 
@@ -47,12 +47,12 @@ export function readParamOptions(given: readonly string[], flags: TypedParams): 
   return params;
 }
 
-/** Show what a playbook would do. JSON: `{ plan, refusals }`. @returns 0, or 4 when something speaks against it */
+/** Show what a playbook would do. JSON: `{ plan, refusals, effects }`. @returns 0, or 4 when something speaks against it */
 export async function showPlan(context: Context, playbook: string, params: TypedParams): Promise<number> {
   const { globals, io } = context;
-  const { plan, refusals } = await makePlan(context, playbook, params);
-  io.data(globals.output === 'json' ? toJson(planAsJson(plan, refusals)) : describePlan(plan, refusals));
-  return refusals.length === 0 ? 0 : refused(plan, refusals).exitCode;
+  const { plan, outlook } = await makePlan(context, playbook, params);
+  io.data(globals.output === 'json' ? toJson(planAsJson(plan, outlook)) : describePlan(plan, outlook));
+  return outlook.refusals.length === 0 ? 0 : refused(plan, outlook.refusals).exitCode;
 }
 
 /**
@@ -67,9 +67,9 @@ export async function startRun(
   options: StartOptions,
 ): Promise<number> {
   const { globals, io, wire } = context;
-  const { plan, refusals } = await makePlan(context, playbook, params);
-  io.say(describePlan(plan, refusals));
-  if (refusals.length > 0) throw refused(plan, refusals);
+  const { plan, outlook } = await makePlan(context, playbook, params);
+  io.say(describePlan(plan, outlook));
+  if (outlook.refusals.length > 0) throw refused(plan, outlook.refusals);
   await confirmPlan(plan, options.confirm, io);
   const control = await wire.control();
   const reason = options.reason === undefined ? {} : { reason: options.reason };
@@ -103,7 +103,7 @@ async function makePlan({ wire }: Context, name: string, params: TypedParams) {
     contacts: Object.keys(config.contacts),
   });
   const asked = { plan, tasks: tasksOf(library), systems, by: wire.by(), nowMs: wire.nowMs(), signal };
-  return { plan, refusals: await findRefusals(asked) };
+  return { plan, outlook: await findOutlook(asked) };
 }
 
 /** Give the tasks of a library without their files. */

@@ -102,7 +102,7 @@ export interface StepFacts {
   readonly baseline: Health;
 }
 
-/** What `done`, `blockers`, `remember` and `refusals` may use: nothing that changes anything. */
+/** What `done`, `blockers`, `remember` and `outlook` may use: nothing that changes anything. */
 export interface ReadContext {
   readonly ceph: CephReads;
   machine(node: string): MachineReads;

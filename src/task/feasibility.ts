@@ -1,32 +1,35 @@
 import { formatBytes } from '../base/bytes.ts';
 import type { CephReads, OsdMap } from './ceph.ts';
 import type { NodeTarget, OsdTarget } from './targets.ts';
+import type { Outlook } from './task.ts';
 
 /** Stay this far below backfillfull: the projection knows nothing of what clients will write meanwhile. */
 const fillMargin = 0.03;
 
 /**
- * List why the data of these OSDs cannot go elsewhere: too few failure domains left, or an OSD filled too far.
- * @returns sentences for people; [] means there is room
+ * Foretell the removal of all data from these OSDs: why it cannot go elsewhere (too few failure domains left, or an OSD
+ * filled too far), and what will move.
+ * @returns refusals and effects, each a sentence for people; no refusals means there is room
  */
-export async function drainObstacles(
-  ceph: CephReads,
-  osds: readonly OsdTarget[],
-): Promise<readonly string[]> {
+export async function drainOutlook(ceph: CephReads, osds: readonly OsdTarget[]): Promise<Outlook> {
   const [map, projection] = await Promise.all([ceph.osdMap(), ceph.projectRemoval(osds)]);
-  const reasons = projection.infeasiblePools.map(
+  const { peakOsd = 'an OSD', peakRatio, movedShards, method } = projection;
+  const how = method === 'osdmaptool' ? '' : ' (an estimate: osdmaptool cannot be used here)';
+  const filled = `${percent(peakRatio)}${how}`;
+  const limit = `${percent(map.backfillfullRatio)} (backfillfull), less a margin of ${percent(fillMargin)}`;
+  const moved = formatBytes(projection.movedBytes);
+  const refusals = projection.infeasiblePools.map(
     ({ pool, needs, left }) => `pool ${pool} needs ${needs}, and only ${left} would be left`,
   );
-  if (projection.peakRatio > map.backfillfullRatio - fillMargin) {
-    const peak = percent(projection.peakRatio);
-    const limit = `${percent(map.backfillfullRatio)} (backfillfull), less a margin of ${percent(fillMargin)}`;
-    const how = projection.method === 'osdmaptool' ? '' : ' by estimate';
-    reasons.push(
-      `${projection.peakOsd ?? 'an OSD'} would be filled to ${peak}${how}, and the limit is ${limit}; ` +
-        `${formatBytes(projection.movedBytes)} have to move`,
+  if (peakRatio > map.backfillfullRatio - fillMargin) {
+    refusals.push(
+      `${peakOsd} would be filled to ${filled}, and the limit is ${limit}; ${moved} have to move`,
     );
   }
-  return reasons;
+  return {
+    refusals,
+    effects: [`${moved} in ${movedShards} shards move; ${peakOsd}, then the fullest, is filled to ${filled}`],
+  };
 }
 
 /** Flags of the OSD map under which data does not move: a drain would wait for ever. */

@@ -21,6 +21,9 @@ export type Answer =
   | true
   | { readonly waitingFor: string; readonly progress?: Progress; readonly question?: string };
 
+/** Foretell a step: why it must not be carried out at all, and what it will bring, in sentences with numbers for people. */
+export type Outlook = { readonly refusals: readonly string[]; readonly effects: readonly string[] };
+
 /** Hold something for as long as a run lives: taken by `run`, renewed at every third of `life`, released at the end. */
 export interface Hold<P extends Params> {
   /** Parameter of kind duration that says how long it lasts unless renewed. */
@@ -46,8 +49,8 @@ export interface TaskDefinition<P extends Params, M extends Json> {
   readonly stall?: string;
   /** Longest time one attempt's act may take before it is stopped. */
   readonly limit?: string;
-  /** Asked when the plan is made, on the untouched cluster: every reason refuses the whole plan. */
-  refusals?(values: ValuesOf<P>, context: ReadContext): Promise<readonly string[]>;
+  /** Asked when the plan is made, on the untouched cluster; every refusal refuses the whole plan. */
+  outlook?(values: ValuesOf<P>, context: ReadContext): Promise<Outlook>;
   /** Asked before acting (true: nothing to do) and after it until true. */
   done?(values: ValuesOf<P>, context: ReadContext): Promise<Answer>;
   /** Reasons not to act now; asked immediately before acting. */

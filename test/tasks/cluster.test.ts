@@ -80,11 +80,14 @@ describe('node.reweight to 0', () => {
 
   it('is refused when pools lack failure domains or an OSD would be too full', async () => {
     expect(
-      await reweightNode.refusals?.(values, asking({ ceph: cephAnswering({ projectRemoval: projection }) })),
-    ).toEqual([
-      'pool data needs 4 hosts, and only 3 hosts would be left',
-      'osd.4 would be filled to 88.0 %, and the limit is 90.0 % (backfillfull), less a margin of 3.0 %; 2.00 TiB have to move',
-    ]);
+      await reweightNode.outlook?.(values, asking({ ceph: cephAnswering({ projectRemoval: projection }) })),
+    ).toEqual({
+      effects: ['2.00 TiB in 64 shards move; osd.4, then the fullest, is filled to 88.0 %'],
+      refusals: [
+        'pool data needs 4 hosts, and only 3 hosts would be left',
+        'osd.4 would be filled to 88.0 %, and the limit is 90.0 % (backfillfull), less a margin of 3.0 %; 2.00 TiB have to move',
+      ],
+    });
   });
 
   it('does not begin under a flag that keeps data from moving', async () => {
@@ -110,11 +113,14 @@ describe('node.remove', () => {
       { kind: 'mds' as const, name: 'y', node: 'node-3' },
     ];
     expect(
-      await removeNode.refusals?.({ node: nodeTarget(2) }, asking({ ceph: cephAnswering({ services }) })),
-    ).toEqual([
-      'node-2 also carries mon.a: move it to another node first',
-      'node-2 also carries mgr.x: move it to another node first',
-    ]);
+      await removeNode.outlook?.({ node: nodeTarget(2) }, asking({ ceph: cephAnswering({ services }) })),
+    ).toEqual({
+      effects: [],
+      refusals: [
+        'node-2 also carries mon.a: move it to another node first',
+        'node-2 also carries mgr.x: move it to another node first',
+      ],
+    });
   });
 
   it('is not done by removing a host that still holds OSDs', async () => {

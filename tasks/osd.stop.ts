@@ -1,4 +1,4 @@
-import { osd, requireOsd, task, unreportedPgs } from 'cephflow';
+import { CephflowError, osd, requireOsd, task, unreportedPgs } from 'cephflow';
 
 export default task({
   name: 'osd.stop',
@@ -7,6 +7,19 @@ export default task({
   params: { osd: osd('The OSD') },
   poll: '5s',
   limit: '3m',
+
+  // better refused now than found after a drain of twelve hours; an error of ssh tells what to do
+  async outlook({ osd }, { ceph, machine }) {
+    try {
+      await machine(osd.node).hostname();
+      return { refusals: [], effects: [] };
+    } catch (error) {
+      const isGone = error instanceof CephflowError && error.code === 'SSH_UNREACHABLE';
+      if (!isGone || requireOsd(await ceph.osdMap(), osd).isUp) throw error;
+      const effect = `${osd.name} is down and ${osd.node} does not answer: the step will wait until a person skips it`;
+      return { refusals: [], effects: [effect] };
+    }
+  },
 
   // the last clause lets the statistics catch up: until then ok-to-stop would answer the next step from the past
   async done({ osd }, { ceph, machine }) {

@@ -72,6 +72,6 @@ it('replace-node: from the operator’s command to new hardware in a clean clust
   // counted from the monitor's log, not from our records
   const purges = (await lab.audit()).filter(({ prefix }) => prefix === 'osd purge-actual');
   expect(purges.map(({ words }) => Number(words['id'])).sort()).toEqual([2, 3]);
-  const { runs } = await ada.json<{ runs: { state: string; target: string }[] }>('runs');
+  const runs = await ada.json<{ state: string; target: string }[]>('runs');
   expect(runs).toMatchObject([{ state: 'succeeded', target: 'ceph-osd-02' }]);
 }, 600_000);

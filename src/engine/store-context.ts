@@ -31,7 +31,7 @@ export interface StoreContext {
 }
 
 /** Hold a plan with the shape of its graph. */
-export interface PlanWithShape {
+interface PlanWithShape {
   readonly plan: Plan;
   readonly shape: Shape;
 }

@@ -2,7 +2,7 @@ import type { Plan } from '../plan/plan.ts';
 import { stepStates } from '../run/states.ts';
 
 /** Successors counted down by one script: some milliseconds of Redis' time. */
-export const sliceSize = 1000;
+const sliceSize = 1000;
 
 /** Hold what the scripts need of a plan's graph: who comes after whom, within main and within finally. */
 export interface Shape {

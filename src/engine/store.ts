@@ -33,7 +33,7 @@ export interface StepError {
 }
 
 /** Ask for a step's lease. */
-export interface ClaimRequest extends StepRef {
+interface ClaimRequest extends StepRef {
   readonly delivery: number;
   /** Name of the worker, for people: host and pid. */
   readonly worker: string;

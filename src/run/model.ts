@@ -2,7 +2,7 @@ import type { Plan } from '../plan/plan.ts';
 import { isEndedRun, isEndedStep, type RunState, type StepState } from './states.ts';
 
 /** Be a step in the model. */
-export interface ModelStep {
+interface ModelStep {
   state: StepState;
   /** Raised each time it becomes ready: older deliveries are stale. */
   delivery: number;

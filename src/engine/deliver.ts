@@ -10,7 +10,15 @@ import type { Completed, Delivery, Grant } from './store.ts';
 import type { OpenCluster } from './systems.ts';
 import { understandThrown } from './thrown.ts';
 import { fillValues } from './values.ts';
-import { clockFrom, type Job, type RunFacts, stepFacts, takeUpDecision, type Workshop } from './workshop.ts';
+import {
+  claimNext,
+  clockFrom,
+  type Job,
+  type RunFacts,
+  stepFacts,
+  takeUpDecision,
+  type Workshop,
+} from './workshop.ts';
 
 /** Steps carried out one after the other without going back to the queue: then others have their turn. */
 const longestChain = 100;
@@ -29,7 +37,7 @@ export async function carryOut(delivery: Delivery, shop: Workshop, stopping: Abo
   const answer = await shop.store.claim(request);
   let grant = answer.kind === 'granted' ? answer.grant : undefined;
   for (let left = longestChain; grant && left > 0; left -= 1) {
-    const wantsNext = left > 1 && !shop.isDraining();
+    const wantsNext = left > 1;
     const completed: Completed | undefined = await carryOutGrant(grant, shop, { stopping, wantsNext });
     if (completed && completed.ready > 0) shop.dispatch(run);
     grant = completed?.next;
@@ -56,11 +64,10 @@ async function carryOutGrant(grant: Grant, shop: Workshop, manner: Manner): Prom
 }
 
 function complete(grant: Grant, shop: Workshop, { wantsNext }: Manner): Promise<Completed> {
-  const { name: worker, leaseMs } = shop;
   return shop.store.complete(grant, {
     state: 'succeeded',
     acted: false,
-    ...(wantsNext && { next: { worker, leaseMs } }),
+    ...claimNext({ shop, wantsNext }),
   });
 }
 

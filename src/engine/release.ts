@@ -1,8 +1,10 @@
 import { CephflowError } from '../base/errors.ts';
+import type { Plan } from '../plan/plan.ts';
 import type { ActContext } from '../task/context.ts';
 import { failAct } from './failures.ts';
 import { deadlines } from './holds.ts';
 import type { Completed, Delivery, HoldView } from './store.ts';
+import type { OpenCluster } from './systems.ts';
 import { understandThrown } from './thrown.ts';
 import { fillValues } from './values.ts';
 import { actContext, clockFrom, type Job, stepFacts, type Workshop } from './workshop.ts';
@@ -98,6 +100,8 @@ async function openRenewal(
   if ('error' in filled) return { fault: filled.error };
   const { values } = filled;
   const cluster = await shop.cluster(plan.cluster);
+  const other = await otherCluster(cluster, plan);
+  if (other) return { fault: other };
   const systems = cluster.systems.act(signal);
   const context = (): ActContext => ({
     ceph: systems.ceph,
@@ -116,4 +120,12 @@ async function openRenewal(
     release: async () => task.hold?.release(values, context()),
     next: () => deadlines(task, values, now()),
   };
+}
+
+/** A cluster that answers must be the plan's; one that does not answer is no reason to let a hold run out. */
+async function otherCluster({ shared }: OpenCluster, plan: Plan): Promise<CephflowError | undefined> {
+  const map = await shared.osdMap().catch(() => undefined);
+  if (map === undefined || map.fsid === plan.fsid) return undefined;
+  const what = `${plan.cluster} is not the cluster this plan was made for: its fsid is ${map.fsid}`;
+  return new CephflowError('CLUSTER_MISMATCH', what);
 }

@@ -9,7 +9,7 @@ import { adoptHold } from './holds.ts';
 import { type Standing, weigh } from './settle.ts';
 import type { Completed, Outcome } from './store.ts';
 import { askPerson, waitOn } from './waits.ts';
-import type { Job } from './workshop.ts';
+import { claimNext, type Job } from './workshop.ts';
 
 /**
  * Carry out one delivery of a step of a task: ask, and act at most once. It ends in the store: completed, parked, or
@@ -114,10 +114,5 @@ function keepWaiting(job: Job, standing: Standing & { isDone: false }): Promise<
 }
 
 function succeed(job: Job, result: Pick<Outcome, 'acted' | 'output'>): Promise<Completed> {
-  const { name: worker, leaseMs } = job.shop;
-  return job.shop.store.complete(job.grant, {
-    state: 'succeeded',
-    ...result,
-    ...(job.wantsNext && { next: { worker, leaseMs } }),
-  });
+  return job.shop.store.complete(job.grant, { state: 'succeeded', ...result, ...claimNext(job) });
 }

@@ -8,7 +8,7 @@ import type { ActContext, Decision, ReadContext, StepFacts } from '../task/conte
 import type { Task } from '../task/task.ts';
 import type { TaskLibrary } from './load-tasks.ts';
 import { type Observed, readObserved } from './settle.ts';
-import type { Grant, StepError, StoreReads, StoreSteps } from './store.ts';
+import type { Grant, Outcome, StepError, StoreReads, StoreSteps } from './store.ts';
 import type { OpenCluster } from './systems.ts';
 
 /** Hold what every step of a worker uses. */
@@ -53,7 +53,7 @@ export interface Job {
   readonly facts: StepFacts;
   readonly cluster: OpenCluster;
   readonly signal: AbortSignal;
-  /** Whether to claim a successor on completing. */
+  /** Whether this delivery may go on with a successor. */
   readonly wantsNext: boolean;
   /** Milliseconds since the epoch, by Redis' clock. */
   now(): number;
@@ -121,6 +121,12 @@ const usualPollMs = 10_000;
 export function pollMsOf({ step, shop, task }: Pick<Job, 'step' | 'shop' | 'task'>): number {
   const ofTask = task.poll === undefined ? undefined : parseDuration(task.poll);
   return step.pollMs ?? shop.pollMs ?? ofTask ?? usualPollMs;
+}
+
+/** Ask, on completing, for a step that is ready: decided then, since the worker may have been told to stop meanwhile. */
+export function claimNext({ shop, wantsNext }: Pick<Job, 'shop' | 'wantsNext'>): Pick<Outcome, 'next'> {
+  if (!wantsNext || shop.isDraining()) return {};
+  return { next: { worker: shop.name, leaseMs: shop.leaseMs } };
 }
 
 /** Turn an error into what is recorded with the step. */

@@ -11,7 +11,7 @@ import { planOf, type StepSketch } from './plans.ts';
 import type { Rig } from './store-rig.ts';
 
 /** A cluster that answers its fsid and nothing else: the tasks of these tests ask their own variables. */
-export interface FakeCluster {
+interface FakeCluster {
   fsid: string;
   /** Thrown by every question to Ceph, while set. */
   trouble?: Error;
@@ -34,7 +34,7 @@ export interface Bench {
 }
 
 /** Hash of every task of these tests. */
-export const taskHash = 'a1b2c3d4e5f60718';
+const taskHash = 'a1b2c3d4e5f60718';
 
 /** Open a bench. Tasks are known by their names; `more` changes the workshop. */
 export function openBench(rig: Rig, tasks: readonly Task[], more: Partial<Workshop> = {}): Bench {

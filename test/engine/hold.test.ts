@@ -1,0 +1,164 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { CephflowError } from '../../src/base/errors.ts';
+import { carryOut } from '../../src/engine/deliver.ts';
+import { duration } from '../../src/index.ts';
+import { task } from '../../src/task/task.ts';
+import { type PrivateRedis, startRedis } from './private-redis.ts';
+import { type Bench, openBench } from './step-bench.ts';
+import { openRig, type Rig } from './store-rig.ts';
+
+let server: PrivateRedis;
+let rig: Rig;
+beforeAll(async () => {
+  server = await startRedis();
+});
+afterAll(() => server.stop());
+beforeEach(async () => {
+  rig = await openRig(server);
+  return () => rig.store.close();
+});
+
+const lifeMs = 7_200_000;
+
+interface World {
+  isSilent: boolean;
+  calls: string[];
+  fault?: CephflowError;
+}
+
+const silence = (world: World) => {
+  const call = (what: string, step: { id: string }) => {
+    world.calls.push(`${what} ${step.id}`);
+    if (world.fault) throw world.fault;
+  };
+  return task({
+    name: 'alerts.silence',
+    summary: 'Silence',
+    risk: 'changes',
+    params: { life: duration('Life') },
+    done: async () => world.isSilent || { waitingFor: 'alerts sound' },
+    run: async (_values, { step }) => {
+      call('take', step);
+      world.isSilent = true;
+    },
+    hold: {
+      life: 'life',
+      renew: async (_values, { step }) => call('renew', step),
+      release: async (_values, { step }) => call('release', step),
+    },
+  });
+};
+
+const steps = [
+  { id: 'silence', task: 'alerts.silence', with: { life: lifeMs } },
+  { id: 'work', kind: 'task', task: 'person.wait', after: [0] },
+  { id: 'sound', kind: 'release', task: 'alerts.silence', part: 'finally', releases: 0 },
+] as const;
+
+const wait = task({
+  name: 'person.wait',
+  summary: 'Wait',
+  risk: 'reads',
+  params: {},
+  done: async (_values, { decision }) =>
+    decision !== undefined || { waitingFor: 'a person', question: 'Ready?' },
+});
+
+const renewal = (run: string) => ({ run, step: 0, delivery: 1, renew: true }) as const;
+const never = new AbortController().signal;
+const holdOf = async (run: string) => (await rig.store.snapshot(run)).holds[0];
+
+async function goOn(bench: Bench, run: string): Promise<void> {
+  await rig.store.decide(run, 1, { verdict: 'approved', by: 'ann', comment: '' });
+  await bench.deliver(run, 1);
+}
+
+test('hold: taken, recorded, renewed at a third of its life, released at the end', async () => {
+  const world: World = { isSilent: false, calls: [] };
+  const bench = openBench(rig, [silence(world), wait]);
+  const run = await bench.start(steps);
+  await bench.deliver(run);
+  const taken = await holdOf(run);
+  expect((taken?.expiresMs ?? 0) - (taken?.renewMs ?? 0)).toBe(lifeMs - lifeMs / 3);
+  await carryOut(renewal(run), bench.shop, never);
+  const renewed = await holdOf(run);
+  expect(renewed?.renewMs).toBeGreaterThanOrEqual(taken?.renewMs ?? Number.NaN);
+  await goOn(bench, run);
+  // the release speaks for the step that took it
+  expect(world.calls).toEqual(['take silence', 'renew silence', 'release silence']);
+  expect(await rig.runState(run)).toBe('succeeded');
+  expect(await holdOf(run)).toBeUndefined();
+  await carryOut(renewal(run), bench.shop, never);
+  expect(world.calls).toHaveLength(3);
+});
+
+test('hold: a renewal that fails is tried again soon, and its end stays where it is', async () => {
+  const world: World = { isSilent: false, calls: [] };
+  const bench = openBench(rig, [silence(world), wait]);
+  const run = await bench.start(steps);
+  await bench.deliver(run);
+  const taken = await holdOf(run);
+  world.fault = new CephflowError('MONITORING_FAILED', 'no answer');
+  await carryOut(renewal(run), bench.shop, never);
+  const after = await holdOf(run);
+  expect(after?.expiresMs).toBe(taken?.expiresMs);
+  expect(after?.renewMs).toBeLessThan(taken?.renewMs ?? 0);
+  expect(bench.lines).toEqual([`hold of step 0 of run ${run} was not renewed: no answer`]);
+});
+
+test('hold: Ceph need not answer for a renewal', async () => {
+  const world: World = { isSilent: false, calls: [] };
+  const bench = openBench(rig, [silence(world), wait]);
+  const run = await bench.start(steps);
+  await bench.deliver(run);
+  bench.cluster.trouble = new CephflowError('CEPH_UNREACHABLE', 'down');
+  await carryOut(renewal(run), bench.shop, never);
+  expect(world.calls).toEqual(['take silence', 'renew silence']);
+});
+
+test('hold: of another cluster under the same name nothing is renewed', async () => {
+  const world: World = { isSilent: false, calls: [] };
+  const bench = openBench(rig, [silence(world), wait]);
+  const run = await bench.start(steps);
+  await bench.deliver(run);
+  const later = openBench(rig, [silence(world), wait]);
+  later.cluster.fsid = 'other';
+  await carryOut(renewal(run), later.shop, never);
+  expect(world.calls).toEqual(['take silence']);
+  expect(later.lines[0]).toContain('lab is not the cluster this plan was made for: its fsid is other');
+});
+
+test('hold: what somebody else had taken is neither renewed nor released', async () => {
+  const world: World = { isSilent: true, calls: [] };
+  const bench = openBench(rig, [silence(world), wait]);
+  const run = await bench.start(steps);
+  await bench.deliver(run);
+  expect(await holdOf(run)).toBeUndefined();
+  await goOn(bench, run);
+  expect(world.calls).toEqual([]);
+  expect(await rig.states(run)).toBe('ssk');
+});
+
+test('hold: one that was taken by an act of unknown end is renewed at once and released', async () => {
+  const world: World = { isSilent: true, calls: [] };
+  const bench = openBench(rig, [silence(world), wait]);
+  const run = await bench.start(steps);
+  await rig.store.acting(await rig.claim(run, 0));
+  await rig.fire(run, 0);
+  await bench.deliver(run);
+  const { nowMs } = await rig.store.snapshot(run);
+  expect((await holdOf(run))?.renewMs).toBeLessThanOrEqual(nowMs);
+  await goOn(bench, run);
+  expect(world.calls).toEqual(['release silence']);
+});
+
+test('hold: a release that fails for good leaves the run left-over', async () => {
+  const world: World = { isSilent: false, calls: [] };
+  const bench = openBench(rig, [silence(world), wait]);
+  const run = await bench.start(steps);
+  await bench.deliver(run);
+  world.fault = new CephflowError('NOT_CONFIGURED', 'no alertmanager');
+  await goOn(bench, run);
+  expect(await rig.runState(run)).toBe('left-over');
+  expect((await bench.view(run, 2)).error?.message).toBe('no alertmanager');
+});

@@ -73,7 +73,7 @@ export async function startRun(
   await confirmPlan(plan, options.confirm, io);
   const control = await wire.control();
   const reason = options.reason === undefined ? {} : { reason: options.reason };
-  const run = await control.createRun(plan, { by: wire.by(), ...reason });
+  const run = await control.startRun(plan, { by: wire.by(), ...reason });
   await wire.keepGoing();
   if (!options.isDetached) return follow(context, run, { fromStart: true });
   const { target, cluster } = plan;

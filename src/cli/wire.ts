@@ -3,8 +3,9 @@ import { homedir, hostname, userInfo } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CephflowError } from '../base/errors.ts';
+import type { Control } from '../engine/control.ts';
 import type { TaskLibrary } from '../engine/load-tasks.ts';
-import type { Store, StoreControl } from '../engine/store.ts';
+import type { Store } from '../engine/store.ts';
 import type { Systems } from '../engine/systems.ts';
 import type { CommandEntry } from '../remote/command.ts';
 import { quoteWords } from '../remote/command.ts';
@@ -22,6 +23,15 @@ export interface Wire {
   readonly self: string;
   /** Value of PATH. */
   readonly searchPath: string;
+  /** Folder of the embedded engine's records. */
+  readonly stateDir: string;
+  /** Names this process among all workers: machine and pid. */
+  readonly process: string;
+  /** How the agent is started: the same cephflow with the same config, in an environment without the terminal's. */
+  readonly agent: {
+    readonly command: readonly string[];
+    readonly environment: Readonly<Record<string, string>>;
+  };
   nowMs(): number;
   /** Who acts, for the records: user, machine and terminal. */
   by(): string;
@@ -35,10 +45,12 @@ export interface Wire {
   playbookFolders(): Promise<readonly string[]>;
   /** Everything around one cluster. @throws CLUSTER_UNKNOWN */
   systems(cluster: string): Promise<Systems>;
+  /** The same for a worker, which tells every change of the cluster to its log, and every question with -v. */
+  workerSystems(cluster: string, log: (line: string) => void): Promise<Systems>;
   /** Queue, store, agent and worker. @throws PROGRAM_MISSING, REDIS_UNREACHABLE, REDIS_UNSUITABLE, STORE_VERSION */
   engine(): Promise<EngineParts>;
   store(): Promise<Store>;
-  control(): Promise<StoreControl>;
+  control(): Promise<Control>;
   /** Have the embedded agent work on what is unfinished; a dead one is started. With redis.url: nothing. */
   keepGoing(): Promise<void>;
   /** Close everything that was opened. */
@@ -51,12 +63,22 @@ export function createWire({ globals, io }: { readonly globals: Globals; readonl
   const systems = new Map<string, Promise<Systems>>();
   const engine = once(async () => {
     const { createEngineParts } = await import('./engine-parts.ts');
-    return createEngineParts(wire, { stateDir: stateDir(), self: selfWords(globals), entry: entryFile });
+    return createEngineParts(wire);
   });
   const log = globals.verbose ? (entry: CommandEntry) => io.warn(describeCommand(entry)) : () => undefined;
+  const open = async (cluster: string, tell: (entry: CommandEntry) => void) => {
+    const { openSystems } = await import('./open-systems.ts');
+    return openSystems({ config: await config(), cluster, home: homedir(), log: tell });
+  };
   const wire: Wire = {
     self: quoteWords(['cephflow', ...selfWords(globals)]),
     searchPath: process.env['PATH'] ?? '',
+    stateDir: stateDir(),
+    process: `${hostname()}:${process.pid}`,
+    agent: {
+      command: [process.execPath, entryFile, ...selfWords(globals), 'agent', 'run'],
+      environment: agentEnvironment(),
+    },
     nowMs: () => Date.now(),
     by: () => identity(),
     config,
@@ -66,13 +88,15 @@ export function createWire({ globals, io }: { readonly globals: Globals; readonl
       return loadTasks([shipped.tasks, ...(await config()).tasks]);
     }),
     playbookFolders: async () => [shipped.playbooks, ...(await config()).playbooks],
-    systems: async (cluster) => {
-      const { openSystems } = await import('./open-systems.ts');
-      const open = async () => openSystems({ config: await config(), cluster, home: homedir(), log });
-      const opened = systems.get(cluster) ?? open();
+    systems: (cluster) => {
+      const opened = systems.get(cluster) ?? open(cluster, log);
       systems.set(cluster, opened);
       return opened;
     },
+    workerSystems: (cluster, tell) =>
+      open(cluster, (entry) => {
+        if (globals.verbose || !entry.reads) tell(describeCommand(entry));
+      }),
     engine,
     store: async () => (await engine()).store(),
     control: async () => (await engine()).control(),
@@ -120,6 +144,23 @@ function stateDir(): string {
   return join(process.env['XDG_STATE_HOME'] ?? join(homedir(), '.local', 'state'), 'cephflow');
 }
 
+/** What an agent needs of its starter's environment; the terminal's own things would outlive the terminal in it. */
+const inherited =
+  /^(PATH|HOME|USER|LOGNAME|SUDO_USER|LANG|LC_.*|TZ|TMPDIR|XDG_.*|CEPH_.*|CEPHFLOW_.*|NODE_.*)$/;
+
+function agentEnvironment(): Record<string, string> {
+  const config = process.env['CEPHFLOW_CONFIG'];
+  const kept = Object.entries(process.env).flatMap(([name, value]) =>
+    inherited.test(name) && value !== undefined ? [[name, value] as const] : [],
+  );
+  return {
+    ...Object.fromEntries(kept),
+    CEPHFLOW_STATE: stateDir(),
+    // the agent stands in another folder
+    ...(config === undefined ? {} : { CEPHFLOW_CONFIG: resolve(config) }),
+  };
+}
+
 /** Behind sudo stands a person: the record names them, not root. */
 function identity(): string {
   const user = process.env['SUDO_USER'] ?? process.env['USER'] ?? userInfo().username;
@@ -150,7 +191,7 @@ function chooseCluster(config: Config, given: string | undefined): string {
 }
 
 function describeCommand({ host, words, durationMs, exitCode, error }: CommandEntry): string {
-  return `  on ${host}: ${quoteWords(words)}  (${error ?? `exit ${exitCode}`}, ${durationMs} ms)`;
+  return `on ${host}: ${quoteWords(words)}  (${error ?? `exit ${exitCode}`}, ${durationMs} ms)`;
 }
 
 /** Make something once; who asks again gets the same. A failure is not kept: the next one may ask anew. */

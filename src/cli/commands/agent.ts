@@ -25,16 +25,18 @@ export const addAgent: AddCommand = (program, start) => {
     .description('end it and its Redis; what it has begun on nodes is found out by the next one')
     .action((_options: unknown, command: Command) =>
       start(command, async ({ io, wire }) => {
-        const { unfinished } = await (await wire.engine()).stopAgent();
-        io.say('the agent is stopped');
+        const stopped = await (await wire.engine()).stopAgent();
+        io.say(stopped ? 'the agent is stopped' : 'no agent runs');
+        const unfinished = stopped?.unfinished ?? 0;
         if (unfinished > 0)
           io.warn(`${unfinished} runs are unfinished: the next command starts the agent again`);
         return 0;
       }),
     );
   agent.command('run', { hidden: true }).action((_options: unknown, command: Command) =>
-    start(command, async ({ wire }) => {
-      await (await wire.engine()).runAgent();
+    start(command, async (context) => {
+      const { beAgent } = await import('../labour.ts');
+      await beAgent(context);
       return 0;
     }),
   );

@@ -1,6 +1,6 @@
 import { CephflowError } from '../../base/errors.ts';
 import { type AddCommand, type Context, needOptions } from '../context.ts';
-import { findQuestion, findRun, findStep } from '../find.ts';
+import { findQuestion, findRun } from '../find.ts';
 import { shortRun } from '../lines.ts';
 
 const runArgument = ['<run>', 'id of a run, a unique beginning or end of it, or @latest'] as const;
@@ -17,8 +17,8 @@ export const addControl: AddCommand = (program, start) => {
       .description(about)
       .argument(...runArgument)
       .argument('[step]', 'the step that asks, where there are several')
-      .option('--comment <text>', 'what the record says besides your name', '')
-      .action((run: string, step: string | undefined, options: { comment: string }, command) =>
+      .option('--comment <text>', 'what the record says besides your name')
+      .action((run: string, step: string | undefined, options: { comment?: string }, command) =>
         start(command, (context) => decide(context, { run, step, verdict, comment: options.comment })),
       );
   }
@@ -61,20 +61,18 @@ interface Answer {
   readonly run: string;
   readonly step: string | undefined;
   readonly verdict: 'approved' | 'rejected';
-  readonly comment: string;
+  readonly comment: string | undefined;
 }
 
 async function decide({ io, wire }: Context, answer: Answer): Promise<number> {
   const store = await wire.store();
   const run = await findRun(store, answer.run);
-  const plan = await store.plan(run);
-  const step =
-    answer.step === undefined ? findQuestion(plan, await store.snapshot(run)) : findStep(plan, answer.step);
-  const { verdict, comment } = answer;
+  const step = answer.step ?? (await findQuestion(store, run));
+  const actor = { by: wire.by(), ...(answer.comment === undefined ? {} : { reason: answer.comment }) };
   const control = await wire.control();
-  await control.decide(run, step, { verdict, comment, by: wire.by() });
-  await wire.keepGoing();
-  io.say(`run ${shortRun(run)}: ${plan.steps[step]?.id} ${verdict} by ${wire.by()}`);
+  if (answer.verdict === 'approved') await control.approve({ run, step }, actor);
+  else await control.reject({ run, step }, actor);
+  io.say(`run ${shortRun(run)}: ${step} ${answer.verdict} by ${actor.by}`);
   return 0;
 }
 
@@ -83,13 +81,9 @@ async function retry(
   typed: string,
   { step, reason }: { readonly step?: string; readonly reason?: string },
 ): Promise<number> {
-  const store = await wire.store();
-  const run = await findRun(store, typed);
-  const index = step === undefined ? undefined : findStep(await store.plan(run), step);
+  const run = await findRun(await wire.store(), typed);
   const actor = { by: wire.by(), ...(reason === undefined ? {} : { reason }) };
-  const control = await wire.control();
-  const count = await control.retry(run, index, actor);
-  await wire.keepGoing();
+  const count = await (await wire.control()).retry(run, step, actor);
   const what = count === 1 ? 'a step is' : `${count} steps are`;
   io.say(`run ${shortRun(run)}: ${what} tried again; follow with: ${wire.self} watch ${shortRun(run)}`);
   return 0;
@@ -108,22 +102,15 @@ async function skip({ io, wire }: Context, typed: string, options: SkipOptions):
       hint: `nothing was changed; if you mean ${step}, type --confirm ${step}`,
     });
   }
-  const store = await wire.store();
-  const run = await findRun(store, typed);
-  const index = findStep(await store.plan(run), step);
-  const control = await wire.control();
-  await control.skip(run, index, { by: wire.by(), reason });
-  await wire.keepGoing();
+  const run = await findRun(await wire.store(), typed);
+  await (await wire.control()).skip({ run, step }, { by: wire.by(), reason });
   io.say(`run ${shortRun(run)}: ${step} is skipped; follow with: ${wire.self} watch ${shortRun(run)}`);
   return 0;
 }
 
 async function abort({ io, wire }: Context, typed: string, reason: string): Promise<number> {
-  const store = await wire.store();
-  const run = await findRun(store, typed);
-  const control = await wire.control();
-  await control.abort(run, { by: wire.by(), reason });
-  await wire.keepGoing();
+  const run = await findRun(await wire.store(), typed);
+  await (await wire.control()).abort(run, { by: wire.by(), reason });
   io.say(`run ${shortRun(run)} is being aborted; follow with: ${wire.self} watch ${shortRun(run)}`);
   return 0;
 }

@@ -1,6 +1,7 @@
+import { stepIndex } from '../../engine/control.ts';
 import type { RunEvent } from '../../run/events.ts';
 import { type AddCommand, type Context, outputOption } from '../context.ts';
-import { findRun, findStep } from '../find.ts';
+import { findRun } from '../find.ts';
 import { follow } from '../follow.ts';
 import { eventLine } from '../lines.ts';
 
@@ -36,7 +37,7 @@ async function showLogs({ globals, io, wire }: Context, typed: string, step: str
   const store = await wire.store();
   const run = await findRun(store, typed);
   const plan = await store.plan(run);
-  const index = step === undefined ? undefined : findStep(plan, step);
+  const index = step === undefined ? undefined : stepIndex(plan, step);
   const asJson = (event: RunEvent) => {
     const id = event.step === undefined ? undefined : plan.steps[event.step]?.id;
     return JSON.stringify({ run, ...event, step: id });

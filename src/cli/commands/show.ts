@@ -7,7 +7,10 @@ import { findRun } from '../find.ts';
 import { formatMoment, shortRun } from '../lines.ts';
 import { table, toJson } from '../table.ts';
 
-/** Add `show`. JSON: `{ snapshot, steps, audit }`; steps: id, task, risk, title, state and what the store knows of it. */
+/**
+ * Add `show`. JSON: the run's head (run, state, playbook, target, cluster, by, counts, …) with `params`, `steps` (id,
+ * task, risk, title, state, and what the store knows of each), `holds` and `audit`.
+ */
 export const addShow: AddCommand = (program, start) => {
   program
     .command('show')
@@ -22,7 +25,8 @@ async function show({ globals, io, wire }: Context, typed: string): Promise<numb
   const run = await findRun(store, typed);
   const [plan, snapshot, audit] = await Promise.all([store.plan(run), store.snapshot(run), store.audit(run)]);
   if (globals.output === 'json') {
-    io.data(toJson({ snapshot, steps: stepsAsJson(plan, snapshot), audit }));
+    const { states: _states, views: _views, ...head } = snapshot;
+    io.data(toJson({ ...head, params: plan.params, steps: stepsAsJson(plan, snapshot), audit }));
     return 0;
   }
   io.data(describeRun(plan, snapshot));

@@ -1,5 +1,6 @@
 import { InvalidArgumentError } from 'commander';
 import type { AddCommand } from '../context.ts';
+import type { WorkerWishes } from '../labour.ts';
 
 /** Add `worker`: carry out steps until SIGTERM or ^C; what is begun is finished first. */
 export const addWorker: AddCommand = (program, start) => {
@@ -7,9 +8,11 @@ export const addWorker: AddCommand = (program, start) => {
     .command('worker')
     .description('carry out steps of all runs of a shared Redis (redis.url); any number may run')
     .option('--concurrency <count>', 'steps at a time; default: engine.concurrency of the config', readCount)
-    .action((options: { concurrency?: number }, command) =>
-      start(command, async ({ wire }) => {
-        await (await wire.engine()).runWorker(options.concurrency);
+    .option('--name <name>', 'how it is called in records, besides machine and process')
+    .action((wishes: WorkerWishes, command) =>
+      start(command, async (context) => {
+        const { workUntilStopped } = await import('../labour.ts');
+        await workUntilStopped(context, wishes);
         return 0;
       }),
     );

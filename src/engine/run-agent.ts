@@ -1,10 +1,10 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type AgentStatus, listenForQuestions } from './agent-socket.ts';
+import { type AgentStatus, askAgent, listenForQuestions } from './agent-socket.ts';
 import { type EmbeddedRedis, startEmbeddedRedis, stopEmbeddedRedis } from './embedded.ts';
-import { lockFile } from './file-lock.ts';
-import { processStart } from './processes.ts';
+import { type FileLock, lockFile } from './file-lock.ts';
+import { processStart, waitUntil } from './processes.ts';
 import { understandThrown } from './thrown.ts';
 
 /** What an agent does all day: a worker on the embedded Redis. */
@@ -31,7 +31,7 @@ export interface RunAgentOptions {
 export type AgentEnd = 'another-runs' | 'idle' | 'stopped';
 
 /** An agent that ends gives its lock back within this; a second one that came too early waits for it. */
-const lockWaitSeconds = 10;
+const lockWaitMs = 45_000;
 /** How often it looks after Redis and counts unfinished runs. */
 const lookEveryMs = 1000;
 /** What is under way when it is told to stop gets so long to end by itself. */
@@ -40,7 +40,7 @@ const graceMs = 30_000;
 /** Be the agent, in the foreground, until idle or stopped. One per state folder: another one ends at once. */
 export async function runAgent(options: RunAgentOptions): Promise<AgentEnd> {
   const { stateDir, searchPath, log } = options;
-  const lock = await lockFile(join(stateDir, 'agent.lock'), { waitSeconds: lockWaitSeconds, searchPath });
+  const lock = await becomeTheOne(stateDir, searchPath);
   if (!lock) {
     log('another agent runs: nothing to do');
     return 'another-runs';
@@ -71,6 +71,18 @@ export async function runAgent(options: RunAgentOptions): Promise<AgentEnd> {
   }
 }
 
+/** Take the agent's lock. Where another one is at work, give up at once: waiting would make a second one of it later. */
+async function becomeTheOne(stateDir: string, searchPath: string): Promise<FileLock | undefined> {
+  let lock: FileLock | undefined;
+  await waitUntil(async () => {
+    lock = await lockFile(join(stateDir, 'agent.lock'), searchPath);
+    if (lock) return true;
+    const other = await askAgent(stateDir, 'status');
+    return other !== undefined && other.state !== 'stopping';
+  }, lockWaitMs);
+  return lock;
+}
+
 interface Life extends RunAgentOptions {
   readonly status: { state: AgentStatus['state']; unfinished: number };
   questions: { close(): Promise<void> };
@@ -82,7 +94,11 @@ async function live(life: Life): Promise<AgentEnd> {
   let { questions } = life;
   try {
     const redis = await startEmbeddedRedis({ stateDir, searchPath });
-    const work = await life.start(redis);
+    const work = await life.start(redis).catch(async (thrown: unknown) => {
+      // what cannot begin leaves nothing running
+      await stopEmbeddedRedis(stateDir, { unlessUsed: true });
+      throw thrown;
+    });
     if (!signal.aborted) status.state = 'working';
     log(`the agent works (pid ${process.pid}, Redis pid ${redis.pid})`);
     while (await staysBusy(life, work)) {

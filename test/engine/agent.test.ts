@@ -34,6 +34,9 @@ test('agent: one works in the background, however many commands ask for it at on
   expect(await agentStatus(stateDir)).toMatchObject({ pid: all[0]?.pid, state: 'working' });
   expect(await ensureAgent(options())).toEqual({ pid: all[0]?.pid, isNew: false });
   expect(await findEmbeddedRedis(stateDir)).toBeDefined();
+  // the ones that came second are gone: none is left that would take over when the first is stopped
+  const told = async () => (await logged()).split('another agent runs: nothing to do').length === 3;
+  expect(await waitUntil(told, limitMs)).toBe(true);
 });
 
 test('agent: a killed one is seen as dead, and revived only when runs are unfinished', async () => {

@@ -125,9 +125,9 @@ const signalNumber = (signal: NodeJS.Signals | null) =>
   ({ SIGINT: 2, SIGHUP: 1, SIGTERM: 15 })[String(signal)] ?? 9;
 
 async function pidIn(file: string): Promise<number | undefined> {
-  const text = await readFile(file, 'utf8').catch(() => '');
-  const pid = Number.parseInt(text, 10);
-  return Number.isInteger(pid) && isAlive(pid) ? pid : undefined;
+  const text = await readFile(file, 'utf8').catch(() => undefined);
+  const pid = text === undefined ? undefined : (JSON.parse(text) as { pid: number }).pid;
+  return pid !== undefined && isAlive(pid) ? pid : undefined;
 }
 
 function isAlive(pid: number): boolean {

@@ -1,10 +1,11 @@
+import { errorCodes } from '../base/errors.ts';
 import type { RunSnapshot, Store } from '../engine/store.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { RunEvent } from '../run/events.ts';
 import { isEndedRun, type RunState } from '../run/states.ts';
 import type { Context } from './context.ts';
 import { describeFailures, describeQuestions } from './failures.ts';
-import { courseLine, eventLine, heartbeatLine, shortRun } from './lines.ts';
+import { courseLine, eventLine, heartbeatLine, shortRun, tellFailures } from './lines.ts';
 import { createNoiseFilter } from './noise.ts';
 import type { Wire } from './wire.ts';
 
@@ -30,7 +31,7 @@ const endCodes: Readonly<Partial<Record<RunState, number>>> = {
  * Follow a run line by line until it is over or failed; waits for a person are followed through.
  * ^C, a lost terminal and SIGTERM end the following, never the run.
  * @param options `fromStart`: tell everything since the run began; else only what is new, after one summary line
- * @returns exit code: 0 succeeded, 1 failed or left-over, 6 aborted, 130, 129 or 143 detached
+ * @returns exit code: 0 succeeded, 1 failed or left-over, 3 rejected by a person, 6 aborted, 130, 129 or 143 detached
  */
 export async function follow(
   context: Context,
@@ -76,10 +77,10 @@ async function followUntilEnd(
     if (isAtEnd(snapshot) && seq === snapshot.lastSeq) return teller.end(snapshot);
     await rhythm.revive();
     const events = await store.events(run, seq, { limit: pageSize, waitMs, signal });
-    for (const event of events) teller.event(event);
-    seq = events.at(-1)?.seq ?? seq;
     const isHeartbeat = rhythm.isHeartbeat(events.length > 0);
     if (isHeartbeat || isAtEnd(snapshot) || events.some(mayMatter)) snapshot = await store.snapshot(run);
+    for (const event of tellFailures(events, snapshot)) teller.event(event);
+    seq = events.at(-1)?.seq ?? seq;
     if (isHeartbeat) teller.heartbeat(snapshot);
   }
   return undefined;
@@ -87,7 +88,8 @@ async function followUntilEnd(
 
 const isAtEnd = ({ state }: RunSnapshot) => isEndedRun(state) || state === 'failed';
 
-const mayMatter = ({ kind }: RunEvent) => kind === 'run-state-changed' || kind === 'step-waits';
+const mayMatter = ({ kind, state }: RunEvent) =>
+  kind === 'run-state-changed' || kind === 'step-waits' || state === 'failed';
 
 /** Keep time for a follower: when to look after the agent, when to show that it is still there. */
 function createRhythm(wire: Wire) {
@@ -148,7 +150,9 @@ function createTeller({ context, plan, run }: Followed) {
       if (failures !== '') io.warn(failures);
       const word = `run ${shortRun(run)} ${snapshot.state}`;
       if (failures === '') io.say(word);
-      return endCodes[snapshot.state] ?? 1;
+      const failed = snapshot.views.filter((view) => view.state === 'failed');
+      const isRejected = failed.length > 0 && failed.every((view) => view.error?.code === 'REJECTED');
+      return isRejected ? errorCodes.REJECTED.exit : (endCodes[snapshot.state] ?? 1);
     },
   };
 }

@@ -1,7 +1,7 @@
+import { isJsonObject } from '../base/json.ts';
 import type { RunSnapshot } from '../engine/store.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { RunEvent } from '../run/events.ts';
-import { isEndedStep } from '../run/states.ts';
 
 /** Characters of a run's id that people see and may type: the random end of a ULID. */
 const shortLength = 4;
@@ -41,7 +41,22 @@ export function eventLine(run: string, plan: Plan, event: RunEvent): string | un
   const step = event.step === undefined ? undefined : plan.steps[event.step];
   if (step?.kind === 'barrier') return undefined;
   const state = event.state ?? stateWords[event.kind];
-  return courseLine({ atMs: event.atMs, run }, step?.id ?? '-', state, event.text ?? '');
+  return courseLine({ atMs: event.atMs, run }, step?.id ?? '-', state, textOf(event));
+}
+
+/** Give the sentence of an event; that of a wait is its reason. */
+export function textOf({ text, data }: RunEvent): string {
+  const reason = data !== undefined && isJsonObject(data) ? data['reason'] : undefined;
+  return text ?? (typeof reason === 'string' ? reason : '');
+}
+
+/** Give the events of failing the errors that the store keeps with the steps. */
+export function tellFailures(events: readonly RunEvent[], { views }: Pick<RunSnapshot, 'views'>): RunEvent[] {
+  const errors = new Map(views.map((view) => [view.step, view.error]));
+  return events.map((event) => {
+    const error = event.state === 'failed' && event.step !== undefined ? errors.get(event.step) : undefined;
+    return error === undefined ? event : { ...event, text: `${error.code}  ${error.message}` };
+  });
 }
 
 const stateWords: Readonly<Record<RunEvent['kind'], string>> = {
@@ -56,10 +71,7 @@ const stateWords: Readonly<Record<RunEvent['kind'], string>> = {
 /** Write how far a run is: `heartbeat  23/96 done, 2 running, 3 waiting, 0 failed`. */
 export function heartbeatLine(snapshot: RunSnapshot): string {
   const { counts, steps } = snapshot;
-  const done = Object.entries(counts).reduce(
-    (sum, [state, count]) => sum + (isEndedStep(state as keyof typeof counts) ? count : 0),
-    0,
-  );
+  const done = (counts.succeeded ?? 0) + (counts.skipped ?? 0);
   const text = `${done}/${steps} done, ${counts.running ?? 0} running, ${counts.waiting ?? 0} waiting, ${counts.failed ?? 0} failed`;
   return courseLine({ atMs: snapshot.nowMs, run: snapshot.run }, '-', 'heartbeat', text);
 }

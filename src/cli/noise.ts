@@ -1,4 +1,5 @@
 import type { RunEvent } from '../run/events.ts';
+import { textOf } from './lines.ts';
 
 /**
  * Keep the lines of a followed run few: a wait is told when its reason changes by more than its numbers, and the
@@ -7,7 +8,8 @@ import type { RunEvent } from '../run/events.ts';
 export function createNoiseFilter() {
   const waits = new Map<number, Told>();
 
-  function isNewReason(step: number, { text = '', attempt }: RunEvent): boolean {
+  function isNewReason(step: number, event: RunEvent): boolean {
+    const [text, attempt] = [textOf(event), event.attempt];
     const reason = text.replaceAll(/\d+(\.\d+)?/g, '#');
     if (text === '' || waits.get(step)?.reason === reason) return false;
     waits.set(step, { reason, attempt });

@@ -3,7 +3,7 @@ import type { RunEvent } from '../../run/events.ts';
 import { type AddCommand, type Context, outputOption } from '../context.ts';
 import { findRun } from '../find.ts';
 import { follow } from '../follow.ts';
-import { eventLine } from '../lines.ts';
+import { eventLine, tellFailures } from '../lines.ts';
 
 const runArgument = ['<run>', 'id of a run, a unique beginning or end of it, or @latest'] as const;
 /** Events read from the store in one go. */
@@ -36,7 +36,7 @@ export const addFollowing: AddCommand = (program, start) => {
 async function showLogs({ globals, io, wire }: Context, typed: string, step: string | undefined) {
   const store = await wire.store();
   const run = await findRun(store, typed);
-  const plan = await store.plan(run);
+  const [plan, snapshot] = await Promise.all([store.plan(run), store.snapshot(run)]);
   const index = step === undefined ? undefined : stepIndex(plan, step);
   const asJson = (event: RunEvent) => {
     const id = event.step === undefined ? undefined : plan.steps[event.step]?.id;
@@ -45,7 +45,9 @@ async function showLogs({ globals, io, wire }: Context, typed: string, step: str
   const write = globals.output === 'json' ? asJson : (event: RunEvent) => eventLine(run, plan, event);
   let page: readonly RunEvent[] = await store.events(run, '0', { limit: pageSize });
   while (page.length > 0) {
-    const lines = page.filter((event) => index === undefined || event.step === index).map(write);
+    const lines = tellFailures(page, snapshot)
+      .filter((event) => index === undefined || event.step === index)
+      .map(write);
     for (const line of lines) if (line !== undefined) io.data(line);
     page = await store.events(run, page.at(-1)?.seq ?? '0', { limit: pageSize });
   }

@@ -7,7 +7,7 @@ import { table, toJson } from '../table.ts';
 /** Runs listed unless asked otherwise: a screen or two. */
 const listedRuns = '50';
 
-/** Add `runs`. JSON: `{ runs }`, run heads as the store gives them, newest first. */
+/** Add `runs`. JSON: a list of run heads as the store gives them, newest first. */
 export const addRuns: AddCommand = (program, start) => {
   program
     .command('runs')
@@ -20,7 +20,7 @@ export const addRuns: AddCommand = (program, start) => {
         const store = await wire.store();
         const limit = Math.max(1, Number.parseInt(options.limit, 10) || 1);
         const heads = await store.listRuns({ limit, unfinished: options.unfinished });
-        if (globals.output === 'json') io.data(toJson({ runs: heads }));
+        if (globals.output === 'json') io.data(toJson(heads));
         else if (heads.length === 0) io.say('no runs yet');
         else io.data(describeRuns(heads, wire.nowMs()));
         return 0;

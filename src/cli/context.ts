@@ -1,16 +1,8 @@
 import { type Command, Option } from 'commander';
 import { CephflowError } from '../base/errors.ts';
+import type { Globals } from './globals.ts';
 import type { Io } from './io.ts';
-import type { Wire } from './wire.ts';
-
-/** Hold the options that every command takes. */
-export interface Globals {
-  readonly cluster?: string;
-  readonly config?: string;
-  readonly output: 'text' | 'json';
-  readonly quiet: boolean;
-  readonly verbose: boolean;
-}
+import type { Wire } from './parts.ts';
 
 /** Hold what a command works with. */
 export interface Context {

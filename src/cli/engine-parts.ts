@@ -2,41 +2,17 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { CephflowError } from '../base/errors.ts';
 import { type AgentOptions, agentStatus, ensureAgent, reviveAgent, stopAgent } from '../engine/agent.ts';
-import { type Control, createControl } from '../engine/control.ts';
+import { createControl } from '../engine/control.ts';
 import { findEmbeddedRedis, startEmbeddedRedis, stopEmbeddedRedis } from '../engine/embedded.ts';
 import { findProgram } from '../engine/processes.ts';
 import { connectRedis } from '../engine/redis.ts';
 import type { Store } from '../engine/store.ts';
 import { openStore } from '../engine/store-open.ts';
-import type { Check, Finding } from './examine.ts';
-import type { Wire } from './wire.ts';
+import type { Check, Finding } from './finding.ts';
+import type { EngineParts, Wire } from './parts.ts';
 
 /** Prefix of every key in Redis. */
 export const storePrefix = 'cephflow';
-
-/** Tell how the agent in the background is. JSON of `agent status`. */
-export interface AgentState {
-  readonly isRunning: boolean;
-  readonly pid: number | undefined;
-  readonly unfinished: number | undefined;
-  readonly stateDir: string;
-}
-
-/** Hold the engine as the commands use it: the embedded one, or that of `redis.url`. */
-export interface EngineParts {
-  /** Open the store; a dead agent with unfinished runs is started. */
-  store(): Promise<Store>;
-  control(): Promise<Control>;
-  /** Have the agent work on what is unfinished, with the config as it is now. With redis.url: nothing. */
-  keepGoing(): Promise<void>;
-  /** @throws NOT_CONFIGURED with redis.url, where workers do its work */
-  startAgent(): Promise<{ readonly pid: number }>;
-  agentState(): Promise<AgentState>;
-  /** @returns how many runs are unfinished; undefined where none lived */
-  stopAgent(): Promise<{ readonly unfinished: number } | undefined>;
-  examine(check: Check): AsyncGenerator<Finding>;
-  close(): Promise<void>;
-}
 
 /** Put the engine's parts together for a command of a person. */
 export function createEngineParts(wire: Wire): EngineParts {

@@ -2,17 +2,9 @@ import { connect } from 'node:net';
 import { asCephflowError, CephflowError } from '../base/errors.ts';
 import type { ReadSystems } from '../engine/systems.ts';
 import type { OsdMap } from '../task/ceph.ts';
+import type { Check, Finding } from './finding.ts';
 import { readMail } from './open-systems.ts';
-import type { Wire } from './wire.ts';
-
-/** Tell how one thing that cephflow needs is. `fix`: what to do. `exitCode`: what the code of a failure ends with. */
-export interface Finding {
-  readonly name: string;
-  readonly level: 'ok' | 'warn' | 'FAIL';
-  readonly text: string;
-  readonly fix?: string;
-  readonly exitCode: number;
-}
+import type { Wire } from './parts.ts';
 
 /** Nodes asked over ssh at a time: each is a connection and a key exchange. */
 const nodesAtOnce = 16;
@@ -38,9 +30,6 @@ export async function* examine(wire: Wire): AsyncGenerator<Finding> {
   yield* examineCluster(wire);
   yield* examineOutside(wire);
 }
-
-/** Turn an answer into `ok`, and what is thrown into `FAIL` with its hint. */
-export type Check = (name: string, ask: () => Promise<string>) => Promise<Finding>;
 
 const check: Check = async (name, ask) => {
   try {

@@ -7,7 +7,7 @@ import type { Context } from './context.ts';
 import { describeFailures, describeQuestions } from './failures.ts';
 import { courseLine, eventLine, heartbeatLine, shortRun, tellFailures } from './lines.ts';
 import { createNoiseFilter } from './noise.ts';
-import type { Wire } from './wire.ts';
+import type { Wire } from './parts.ts';
 
 /** Events read in one go: a page that is written in a moment. */
 const pageSize = 500;

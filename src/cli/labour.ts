@@ -7,7 +7,7 @@ import { startWorker, type Worker } from '../engine/worker.ts';
 import { storePrefix } from './engine-parts.ts';
 import type { Io } from './io.ts';
 import { formatMoment } from './lines.ts';
-import type { Wire } from './wire.ts';
+import type { Wire } from './parts.ts';
 
 /** A worker that is silent for so long has lost its steps: long enough for a pause of a busy machine. */
 const usualLeaseMs = 30_000;

@@ -1,7 +1,8 @@
 import { Command, CommanderError } from 'commander';
 import { CephflowError } from '../base/errors.ts';
 import { allCommands } from './commands/all.ts';
-import type { Globals, Start } from './context.ts';
+import type { Start } from './context.ts';
+import type { Globals } from './globals.ts';
 import { createIo } from './io.ts';
 import { reportError } from './report-error.ts';
 import { createWire, readVersion } from './wire.ts';

@@ -57,7 +57,7 @@ export function openSystems(options: SystemsOptions): Systems {
 }
 
 /** Find a cluster of the config. @throws CLUSTER_UNKNOWN with the nearest name */
-export function requireCluster(config: Config, name: string): ClusterConfig {
+function requireCluster(config: Config, name: string): ClusterConfig {
   const cluster = config.clusters[name];
   if (cluster) return cluster;
   const known = Object.keys(config.clusters);

@@ -6,7 +6,7 @@ import { join, resolve } from 'node:path';
 const program = resolve(import.meta.dirname, '../../bin/cephflow.js');
 
 /** What a command has said, with the desk's folder written as DESK. */
-export interface Ended {
+interface Ended {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;

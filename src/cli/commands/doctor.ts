@@ -1,5 +1,6 @@
 import { type AddCommand, outputOption } from '../context.ts';
-import { examine, type Finding } from '../examine.ts';
+import { examine } from '../examine.ts';
+import type { Finding } from '../finding.ts';
 import { toJson } from '../table.ts';
 
 /** Add `doctor`. JSON: a list of `{ name, level, text, fix }`; level: ok, warn or FAIL. Ends with the first failure's code. */

@@ -32,8 +32,7 @@ try {
   await Promise.race([replace.says('cephflow approve', 300), replace.ended]);
   await playTechnicians();
   ({ code } = await replace.ended);
-  clearInterval(shown);
-  stdout.write('\n');
+  shown.end();
   await check('after the replacement');
   stdout.write((await lab.ceph('osd', 'tree')).stdout);
   say(
@@ -45,14 +44,21 @@ try {
 }
 exit(code);
 
-/** Print what the command says as it says it. */
+/** Print what the command says as it says it; `end` prints the rest. */
 function follow(running) {
   let printed = 0;
-  return setInterval(() => {
+  const print = () => {
     const said = running.said();
     stdout.write(said.slice(printed));
     printed = said.length;
-  }, 100);
+  };
+  const timer = setInterval(print, 100);
+  return {
+    end() {
+      clearInterval(timer);
+      print();
+    },
+  };
 }
 
 async function playTechnicians() {

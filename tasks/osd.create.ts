@@ -18,7 +18,6 @@ export default task({
     devices: deviceList('Which devices: all that are free, or a list of paths', { default: 'all' }),
     at_least: integer('How many OSDs the node must have at the end', { min: 1 }),
   },
-  output: { created: 'How many OSDs the node has now' },
   poll: '5s',
   stall: '15m',
   limit: '2h',
@@ -58,7 +57,7 @@ export default task({
   // device by device, each only if it holds no OSD: whatever an earlier attempt made is kept
   async run({ name, devices }, { ceph, machine, log }) {
     const node = machine(name);
-    const { waiting, missing, ready } = await survey(name, devices, { ceph, machine: node });
+    const { waiting, missing } = await survey(name, devices, { ceph, machine: node });
     for (const osd of waiting) {
       log(`osd.${osd.id} on ${osd.device} was made earlier and is not up: starting it`);
       await node.startOsd(osd.id);
@@ -67,7 +66,6 @@ export default task({
       log(`making an OSD on ${device.path}`);
       await node.createOsd(device.path);
     }
-    return { created: ready.length + waiting.length + missing.length };
   },
 });
 

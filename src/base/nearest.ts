@@ -4,7 +4,7 @@ import { closest, distance } from 'fastest-levenshtein';
 const farthestShare = 0.5;
 
 /** Find the known name most like a mistyped one, or undefined where none is close. */
-export function nearest(word: string, known: readonly string[]): string | undefined {
+function nearest(word: string, known: readonly string[]): string | undefined {
   if (known.length === 0) return undefined;
   const best = closest(word, [...known]);
   return distance(word, best) <= Math.max(2, Math.ceil(word.length * farthestShare)) ? best : undefined;

@@ -6,13 +6,13 @@ import { isEndedRun, type RunState } from '../run/states.ts';
 import type { Actor, RunSnapshot, Store } from './store.ts';
 
 /** Name a run by its id, and a step by its id in the plan. */
-export interface StepName {
+interface StepName {
   readonly run: string;
   readonly step: string;
 }
 
 /** Say from where to follow. `after`: the last event seen ('0': from the beginning). */
-export interface FollowOptions {
+interface FollowOptions {
   readonly after?: string;
   readonly signal: AbortSignal;
 }

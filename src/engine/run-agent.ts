@@ -8,7 +8,7 @@ import { processStart, waitUntil } from './processes.ts';
 import { understandThrown } from './thrown.ts';
 
 /** What an agent does all day: a worker on the embedded Redis. */
-export interface AgentWork {
+interface AgentWork {
   unfinished(): Promise<number>;
   /** Stop the worker and close every connection. */
   stop(graceMs: number): Promise<void>;

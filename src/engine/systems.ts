@@ -9,7 +9,7 @@ export interface ReadSystems {
 }
 
 /** Reach what an act may change. */
-export interface ActSystems {
+interface ActSystems {
   readonly ceph: Ceph;
   machine(node: string): Machine;
   readonly monitoring: Monitoring;

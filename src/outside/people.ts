@@ -6,7 +6,7 @@ import { type MailOptions, sendMail } from './mail.ts';
 import { postWebhook } from './webhook.ts';
 
 /** Hold how a contact is reached; at least one of both. */
-export interface ContactAddresses {
+interface ContactAddresses {
   readonly mail?: string;
   readonly webhook?: string;
 }

@@ -18,15 +18,7 @@ export const stepStates = {
 export type StepState = keyof typeof stepStates;
 
 /** List the states of a run. Ended: succeeded, aborted, left-over. `failed` waits for a person. */
-export const runStates = [
-  'planned',
-  'running',
-  'failed',
-  'aborting',
-  'succeeded',
-  'aborted',
-  'left-over',
-] as const;
+const runStates = ['planned', 'running', 'failed', 'aborting', 'succeeded', 'aborted', 'left-over'] as const;
 
 /** Name the state of a run. */
 export type RunState = (typeof runStates)[number];

@@ -69,7 +69,7 @@ export interface Task extends TaskDefinition<Params, Json> {
 }
 
 /** Recognises tasks also when two copies of cephflow are loaded, where instanceof would fail. */
-export const taskBrand: unique symbol = Symbol.for('cephflow.task') as never;
+const taskBrand: unique symbol = Symbol.for('cephflow.task') as never;
 
 /** Two or more parts separated by dots, each starting with a letter: `osd.wait-empty`. */
 const namePattern = /^[a-z][a-z0-9-]*(\.[a-z][a-z0-9-]*)+$/;

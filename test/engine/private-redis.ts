@@ -8,6 +8,9 @@ import { Redis } from 'ioredis';
 /** Longest wait for a server to answer or to end: a loaded machine needs some seconds. */
 const readyLimitMs = 20_000;
 
+/** Debian's package of the same name brings it; scripts/packages.js installs that. */
+const server = 'redis-server';
+
 /** A redis-server of one test file, on a unix socket in its own folder, with an append-only file synced always. */
 export interface PrivateRedis {
   readonly socket: string;
@@ -54,7 +57,7 @@ export async function startRedis(options: readonly string[] = []): Promise<Priva
 function launch(folder: string, socket: string, options: readonly string[]): ChildProcess {
   const words = ['--port', '0', '--unixsocket', socket, '--dir', folder, '--save', ''];
   const log = ['--appendonly', 'yes', '--appendfsync', 'always', '--logfile', join(folder, 'log')];
-  return spawn('redis-server', [...words, ...log, ...options], { stdio: 'ignore' });
+  return spawn(server, [...words, ...log, ...options], { stdio: 'ignore' });
 }
 
 async function untilReady(socket: string, child: ChildProcess): Promise<void> {

@@ -10,7 +10,7 @@ export interface ConfFacts {
  * honest (a PG log so short that real backfill happens). Nothing that a test may want to change at run time is in here,
  * because the file beats `ceph config set`; those go in by `ceph config set`: `recoverySettings`.
  */
-export function cephConf(facts: ConfFacts): string {
+function cephConf(facts: ConfFacts): string {
   const { dir, fsid, monAddress } = facts;
   return `[global]
 fsid = ${fsid}

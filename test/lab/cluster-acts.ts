@@ -7,7 +7,7 @@ import type { LabNode } from './node.ts';
 import { until } from './until.ts';
 
 /** `mon`, `mgr` or an OSD by its name. */
-export type DaemonName = 'mon' | 'mgr' | `osd.${number}`;
+type DaemonName = 'mon' | 'mgr' | `osd.${number}`;
 
 /** What a test does to the cluster of a lab. */
 export interface ClusterActs {

@@ -5,13 +5,7 @@ import { bringUp } from './bring-up.ts';
 import { openKeeper } from './keeper.ts';
 import type { Lab, LabOptions } from './lab-types.ts';
 
-export type { Silence } from './alertmanager.ts';
-export type { AuditedCommand } from './audit.ts';
-export type { OsdHistory } from './history.ts';
-export type { Said } from './keeper.ts';
-export type { Lab, LabOptions } from './lab-types.ts';
-export type { LabMail } from './mail.ts';
-export type { LabNode } from './node.ts';
+export type { Lab } from './lab-types.ts';
 
 /**
  * Bring up a real Ceph cluster and wait until it is healthy and its pool clean.

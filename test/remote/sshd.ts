@@ -5,6 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 
+/** Of openssh-client, like ssh itself. */
+const keygenProgram = 'ssh-keygen';
+
 /** A real sshd on a loopback address of its own, with an RSA and an ed25519 host key, that lets `key` in as root. */
 export interface Sshd {
   readonly dir: string;
@@ -33,7 +36,7 @@ export function makeSshd(): Sshd {
   const address = `127.${1 + random(254)}.${random(256)}.${1 + random(254)}`;
   const port = 20_000 + random(10_000);
   const keygen = (type: string, name: string) => {
-    const done = spawnSync('ssh-keygen', ['-q', '-t', type, '-N', '', '-f', join(dir, name)], {
+    const done = spawnSync(keygenProgram, ['-q', '-t', type, '-N', '', '-f', join(dir, name)], {
       encoding: 'utf8',
     });
     if (done.status !== 0) throw new Error(`ssh-keygen: ${done.stderr}`);

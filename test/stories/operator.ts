@@ -7,7 +7,7 @@ import { until } from '../lab/until.ts';
 const program = resolve(import.meta.dirname, '../../bin/cephflow.js');
 
 /** What a command that ended has said. `code` is 128 + n where signal n ended it. */
-export interface Ended {
+interface Ended {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;

@@ -13,6 +13,9 @@ export interface PrivateRedis {
   stop(): Promise<void>;
 }
 
+/** Debian's package of the same name brings it; scripts/packages.js installs that. */
+const server = 'redis-server';
+
 /** Start a redis-server with an append-only file, as production would have it. */
 export async function startRedis(more: readonly string[] = []): Promise<PrivateRedis> {
   const dir = await mkdtemp(join(tmpdir(), 'cf-redis-'));
@@ -30,7 +33,7 @@ export async function startRedis(more: readonly string[] = []): Promise<PrivateR
     '--save',
     '',
   ];
-  const child = spawn('redis-server', [...settings, '--appendonly', 'yes', ...more], { stdio: 'ignore' });
+  const child = spawn(server, [...settings, '--appendonly', 'yes', ...more], { stdio: 'ignore' });
   const gone = once(child, 'exit');
   await portOpens('127.0.0.1', port, log);
   return {

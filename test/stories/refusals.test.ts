@@ -179,7 +179,7 @@ describe('what does not answer, exit 69, or does not let us in, exit 77', () => 
 
   it('a node that refuses the ssh key', async () => {
     const other = join(lab.dir, 'other_key');
-    await execa('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', other]);
+    await execa(keygen, ['-q', '-t', 'ed25519', '-N', '', '-f', other]);
     const config = await withConfig((text) => text.replace(lab.ssh.key, other));
     expect(await refused('--config', config, ...dryRun)).toEqual({
       code: 77,
@@ -261,6 +261,8 @@ describe('configuration, exit 78', () => {
 });
 
 let configs = 0;
+/** Of openssh-client, like ssh itself. */
+const keygen = 'ssh-keygen';
 
 /** Write the lab's config with a change, beside it. */
 async function withConfig(change: (text: string) => string): Promise<string> {

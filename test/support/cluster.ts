@@ -36,7 +36,7 @@ export function nodeTarget(number: number): NodeTarget {
 }
 
 /** Be in perfect health. */
-export const healthy: Health = { status: 'HEALTH_OK', checks: [] };
+const healthy: Health = { status: 'HEALTH_OK', checks: [] };
 
 const status = {
   epoch: 10,

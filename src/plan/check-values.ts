@@ -18,11 +18,14 @@ export interface ValueScope {
 export const knownEarly = (use: OutputUse): string =>
   `${use.text} is known only while the run is under way: expected what is known when the plan is made`;
 
-/** Check the values of a step or an included playbook against the parameters it takes. `what`: its name. */
+/**
+ * Check the values of a step or an included playbook against the parameters it takes. `what`: its name; `mayLack`: what
+ * it lacks is not reported, because part of it could not be read.
+ */
 export function checkWith(
   entries: readonly WrittenEntry[],
   params: Params,
-  owner: { readonly what: string; readonly place: Place },
+  owner: { readonly what: string; readonly place: Place; readonly mayLack?: boolean },
   scope: ValueScope,
 ): void {
   const known = Object.keys(params);
@@ -36,7 +39,7 @@ export function checkWith(
       checkLoose(value, scope);
     }
   }
-  for (const [name, param] of Object.entries(params)) {
+  for (const [name, param] of owner.mayLack ? [] : Object.entries(params)) {
     const isGiven = entries.some(({ key }) => key === name) || param.default !== undefined || param.optional;
     if (isGiven) continue;
     const text = `${owner.what} needs ${name}: expected a value (${param.kind}: ${param.about})`;
@@ -47,14 +50,14 @@ export function checkWith(
 /** Check the parameters that a playbook declares; a default may use those before it. */
 export function checkParams(params: readonly PlaybookParam[], problems: Problem[]): Names {
   const types = new Map<string, string>();
-  for (const { name, param, default: written } of params) {
+  for (const { name, param, default: written, isUnclear } of params) {
     const scope: ValueScope = {
       names: { params: new Map(types), variables: new Map() },
       judgeOutput: knownEarly,
       problems,
     };
     if (written) checkValue(written, name, param, scope);
-    types.set(name, celTypeOf(param.kind));
+    types.set(name, isUnclear ? 'dyn' : celTypeOf(param.kind));
   }
   return { params: types, variables: new Map() };
 }

@@ -76,6 +76,8 @@ interface Known {
 interface Check extends Known {
   readonly items: ReadonlyMap<string, Item>;
   readonly loops: ReadonlyMap<string, readonly string[]>;
+  /** A step that is missed may stand where the playbook could not be read. */
+  readonly isDraft: boolean;
   /** Ids of the steps whose outputs a step may use, by its id. */
   readonly ancestors: ReadonlyMap<string, ReadonlySet<string>>;
 }
@@ -86,16 +88,17 @@ function checkOne(playbook: Playbook, known: Known): void {
   const early: ValueScope = { names, judgeOutput: knownEarly, problems };
   for (const lock of playbook.locks) checkText(lock, early);
   const all = [...playbook.steps, ...playbook.finally];
+  const isDraft = playbook.isDraft ?? false;
   const ancestors = new Map([
-    ...ancestorsOf(playbook.steps, playbook.finally, problems),
-    ...ancestorsOf(playbook.finally, playbook.steps, problems),
+    ...ancestorsOf(playbook.steps, playbook.finally, { problems, isDraft }),
+    ...ancestorsOf(playbook.finally, playbook.steps, { problems, isDraft }),
   ]);
   const main = allItems(playbook.steps).map(({ id }) => id);
   for (const { id } of allItems(playbook.finally)) {
     ancestors.set(id, new Set([...(ancestors.get(id) ?? []), ...main]));
   }
   const items = new Map(allItems(all).map((item) => [item.id, item]));
-  const check: Check = { ...known, items, loops: loopsOf(all), ancestors };
+  const check: Check = { ...known, isDraft, items, loops: loopsOf(all), ancestors };
   for (const item of all) checkItem(item, names, check);
 }
 
@@ -113,7 +116,7 @@ function checkStep(item: StepItem, names: Names, check: Check): void {
   const task = check.tasks.get(text);
   if (item.when) checkCondition(item.when, scope);
   if (task) {
-    checkWith(item.with, task.params, { what: text, place }, scope);
+    checkWith(item.with, task.params, { what: text, place, mayLack: item.isUnclear ?? false }, scope);
     return;
   }
   const guess = didYouMean(text, [...check.tasks.keys()]);
@@ -183,6 +186,7 @@ function judgeUse(use: OutputUse, user: Item, check: Check): string | undefined 
   const ancestors = [...(check.ancestors.get(user.id) ?? [])];
   const source = check.items.get(use.step);
   if (!source) {
+    if (check.isDraft) return undefined;
     const known = ancestors.filter((id) => check.items.get(id)?.kind === 'step');
     return `there is no step ${use.step}: expected the id of a step before this one.${didYouMean(use.step, known)}`;
   }
@@ -204,17 +208,19 @@ function judgeUse(use: OutputUse, user: Item, check: Check): string | undefined 
 function ancestorsOf(
   items: readonly Item[],
   others: readonly Item[],
-  problems: Problem[],
+  { problems, isDraft }: { readonly problems: Problem[]; readonly isDraft: boolean },
 ): ReadonlyMap<string, ReadonlySet<string>> {
   const all = allItems(items);
-  const before = problems.length;
   const elsewhere = new Set(allItems(others).map(({ id }) => id));
   const ids = all.map(({ id }) => id);
-  for (const name of all.flatMap(({ after }) => after ?? [])) {
-    const message = judgeAfter(name, ids, elsewhere);
-    if (message !== undefined) problems.push(problemAt(name.place, message));
-  }
-  if (problems.length > before) return new Map(ids.map((id) => [id, new Set(ids)]));
+  const faults = all
+    .flatMap(({ after }) => after ?? [])
+    .flatMap((name) => {
+      const message = judgeAfter(name, ids, elsewhere);
+      return message === undefined ? [] : [problemAt(name.place, message)];
+    });
+  if (!isDraft) problems.push(...faults);
+  if (faults.length > 0) return new Map(ids.map((id) => [id, new Set(ids)]));
   const built = buildGraph(chain(...items.map(templateOf)));
   if ('graph' in built) return collectAncestors(built.graph);
   const cycle = 'cycle' in built ? built.cycle.filter((id) => ids.includes(id)) : [];

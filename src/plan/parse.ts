@@ -4,9 +4,13 @@ import { type Place, type Problem, problemAt } from './problems.ts';
 import { readPlaybook } from './read-playbook.ts';
 import type { Written, WrittenEntry } from './written.ts';
 
-/** What came of a file: the playbook, where its form is good, and everything that is wrong with it. */
+/**
+ * What came of a file: the playbook, where its form is good, and everything that is wrong with it. `draft`: as much of
+ * the playbook as could be read, so that `checkPlaybook` can find further mistakes; absent where it is no mapping.
+ */
 export interface Parsed {
   readonly playbook: Playbook | undefined;
+  readonly draft: Playbook | undefined;
   readonly problems: readonly Problem[];
 }
 
@@ -22,18 +26,19 @@ export function parsePlaybook(text: string, file: string): Parsed {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, intAsBigInt: true, prettyErrors: false });
   const faults = [...document.errors, ...document.warnings];
-  if (faults.length > 0) {
-    const problems = faults.map((fault) => {
-      const { line, col } = lines.linePos(fault.pos[0]);
-      return { file, line, column: col, message: `this is not YAML: ${describeFault(fault)}` };
-    });
-    return { playbook: undefined, problems };
+  const problems: Problem[] = faults.map((fault) => {
+    const { line, col } = lines.linePos(fault.pos[0]);
+    return { file, line, column: col, message: `this is not YAML: ${describeFault(fault)}` };
+  });
+  // what the parser guesses behind any other fault would be reported as mistakes that nobody made
+  if (faults.some(({ code }) => code !== 'DUPLICATE_KEY')) {
+    return { playbook: undefined, draft: undefined, problems };
   }
-  const problems: Problem[] = [];
   const reader: Reader = { text, file, lines, problems };
   const written = readNode(reader, contentsOf(document), 0);
-  const playbook = readPlaybook(written, problems);
-  return { playbook: problems.length === 0 ? playbook : undefined, problems };
+  const draft = readPlaybook(written, problems);
+  if (problems.length === 0) return { playbook: draft, draft, problems };
+  return { playbook: undefined, draft: draft && { ...draft, isDraft: true }, problems };
 }
 
 interface Reader {

@@ -14,6 +14,8 @@ export interface Playbook {
   readonly steps: readonly Item[];
   /** A chain that is started when the run ends, whatever its outcome. */
   readonly finally: readonly Item[];
+  /** Its form has mistakes: what is missed in it may stand in the part that could not be read. */
+  readonly isDraft?: true;
 }
 
 /** Be a declared parameter. `default` may hold expressions over the parameters before it. */
@@ -22,6 +24,8 @@ export interface PlaybookParam {
   readonly place: Place;
   readonly param: Omit<Param, 'default'>;
   readonly default?: Written;
+  /** Its kind could not be read: any use of it may be right. Only in a draft. */
+  readonly isUnclear?: true;
 }
 
 /** Be one entry of a chain. */
@@ -43,6 +47,8 @@ export interface StepItem extends AnyItem {
   readonly options: StepSettings;
   /** CEL; where it is false the step is skipped. */
   readonly when?: WrittenText;
+  /** Its form has mistakes: what it seems to lack may stand under a mistyped key. Only in a draft. */
+  readonly isUnclear?: true;
 }
 
 /** Hold what a step says about its attempts; all of it is literal. */

@@ -78,6 +78,7 @@ function takeNames(entry: WrittenEntry, problems: Problem[]): readonly WrittenTe
 }
 
 function readStep(written: WrittenMap, problems: Problem[]): StepItem | undefined {
+  const before = problems.length;
   const fields = takeFields(written, stepKeys, 'a step', problems);
   const task = takeText(fields.get('task')?.value, 'task', problems);
   const when = takeText(fields.get('when')?.value, 'when', problems);
@@ -85,7 +86,8 @@ function readStep(written: WrittenMap, problems: Problem[]): StepItem | undefine
   const options = readSettings(fields, problems);
   const values = readWith(fields.get('with'), problems);
   if (!task) return undefined;
-  return { kind: 'step', ...common, task, with: values, options, ...(when ? { when } : {}) };
+  const unclear = problems.length > before ? { isUnclear: true as const } : {};
+  return { kind: 'step', ...common, task, with: values, options, ...(when ? { when } : {}), ...unclear };
 }
 
 function readInclude(written: WrittenMap, problems: Problem[]): IncludeItem | undefined {
@@ -122,6 +124,7 @@ function readGroup(written: WrittenMap, problems: Problem[]): GroupItem {
     problems.push(problemAt(body.place, 'the group has no steps: expected the key steps'));
   }
   const forEach = readForEach(inner.get('for-each'), problems);
+  const isUnclear = inner.has('for-each') && forEach === undefined;
   const maxParallel = inner.get('max-parallel')?.value;
   const steps = readItems(inner.get('steps')?.value, 'steps', problems);
   return {
@@ -129,7 +132,8 @@ function readGroup(written: WrittenMap, problems: Problem[]): GroupItem {
     ...readCommon(fields, written, problems),
     ...(forEach ? { forEach } : {}),
     ...(maxParallel ? { maxParallel } : {}),
-    steps,
+    // without its variable every use of it would be reported as well
+    steps: isUnclear ? [] : steps,
   };
 }
 

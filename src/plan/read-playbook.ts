@@ -16,9 +16,11 @@ import {
 const playbookKeys = ['playbook', 'summary', 'params', 'lock', 'steps', 'finally'];
 const paramKeys = ['kind', 'about', 'default', 'min', 'max', 'choices'];
 
-/** Read a playbook from the values of its file; what is wrong with its form is added to `problems`. */
+/**
+ * Read a playbook from the values of its file; what is wrong with its form is added to `problems`.
+ * @returns as much of it as could be read; undefined where nothing can be said about the rest
+ */
 export function readPlaybook(written: Written, problems: Problem[]): Playbook | undefined {
-  const before = problems.length;
   const fields = takeFields(written, playbookKeys, 'a playbook', problems);
   if (written.kind !== 'map') return undefined;
   const missing = (key: string) =>
@@ -39,11 +41,12 @@ export function readPlaybook(written: Written, problems: Problem[]): Playbook | 
   const steps = readItems(fields.get('steps')?.value, 'steps', problems);
   const atEnd = readItems(fields.get('finally')?.value, 'finally', problems);
   const named = nameItems([...steps, ...atEnd], problems);
-  if (!name || !summary || problems.length > before) return undefined;
+  // without its params nothing can be said about the expressions
+  if (fields.has('params') && fields.get('params')?.value.kind !== 'map') return undefined;
   return {
     file: written.place.file,
-    name: name.text,
-    summary: summary.text,
+    name: name?.text ?? '',
+    summary: summary?.text ?? '',
     params,
     locks,
     steps: named.slice(0, steps.length),
@@ -70,7 +73,7 @@ function readParam({ key, keyPlace, value }: WrittenEntry, problems: Problem[]):
     );
   }
   const fields = takeFields(value, paramKeys, 'a parameter', problems);
-  if (value.kind !== 'map') return [];
+  if (value.kind !== 'map') return [unclearParam(key, keyPlace)];
   const kind = readKind(fields.get('kind'), keyPlace, problems);
   const about = takeText(fields.get('about')?.value, 'about', problems);
   if (!fields.has('about')) {
@@ -86,7 +89,7 @@ function readParam({ key, keyPlace, value }: WrittenEntry, problems: Problem[]):
       problemAt(keyPlace, `parameter ${key} is a choice without choices: expected choices: [one, other]`),
     );
   }
-  if (!kind || !about) return [];
+  if (!kind || !about) return [unclearParam(key, keyPlace)];
   const param: Omit<Param, 'default'> = {
     kind,
     about: about.text,
@@ -96,6 +99,11 @@ function readParam({ key, keyPlace, value }: WrittenEntry, problems: Problem[]):
   };
   const written = fields.get('default')?.value;
   return [{ name: key, place: keyPlace, param, ...(written ? { default: written } : {}) }];
+}
+
+/** Stand in for a parameter that could not be read, so that its uses are not reported as well. */
+function unclearParam(name: string, place: Place): PlaybookParam {
+  return { name, place, param: { kind: 'text', about: '' }, isUnclear: true };
 }
 
 function readKind(entry: WrittenEntry | undefined, place: Place, problems: Problem[]): ParamKind | undefined {

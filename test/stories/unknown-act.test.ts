@@ -6,11 +6,11 @@ import { until } from '../lab/until.ts';
 import { type Operator, operator } from './operator.ts';
 
 /**
- * The operator's own way to call ceph, slow at one point: a purge takes its time before it is sent to the cluster. So
- * the worker can be killed when the act has begun and nobody can tell whether it will happen.
+ * The operator's own way to call ceph, which holds a purge back until the test lets it through. So the worker can be
+ * killed when the act has begun and nobody can tell whether it will happen.
  */
-const slowCeph = (dir: string) => `#!/bin/sh
-case " $* " in *" osd purge "*) echo $$ > ${dir}/purging; sleep 6 ;; esac
+const heldCeph = (dir: string) => `#!/bin/sh
+case " $* " in *" osd purge "*) echo $$ > ${dir}/purging; until [ -e ${dir}/let-through ]; do sleep 0.1; done ;; esac
 exec ceph "$@"
 `;
 
@@ -20,8 +20,8 @@ let ada: Operator;
 beforeAll(async () => {
   lab = await startLab({ extraConfig: 'engine: { poll: 1s, lease: 3s }\n' });
   await lab.loadObjects({ count: 100, sizeBytes: 65_536, seed: 'before' });
-  const command = join(lab.dir, 'slow-ceph');
-  await writeFile(command, slowCeph(lab.dir));
+  const command = join(lab.dir, 'held-ceph');
+  await writeFile(command, heldCeph(lab.dir));
   await chmod(command, 0o755);
   const config = await readFile(lab.configFile, 'utf8');
   await writeFile(lab.configFile, config.replace('via: local', `via: local\n      command: ${command}`));
@@ -43,6 +43,14 @@ const purged = async () =>
   (await lab.audit())
     .filter(({ prefix }) => prefix === 'osd purge-actual')
     .map(({ words }) => Number(words['id']));
+
+/** Let what is held back go on, until so many OSDs are purged. */
+async function letThrough(what: string, count: number): Promise<void> {
+  const gate = join(lab.dir, 'let-through');
+  await writeFile(gate, '');
+  await until(what, 60, async () => (await purged()).length === count);
+  await rm(gate);
+}
 
 /** Kill the worker in the middle of a purge, have the next one look, and give the question that it asks. */
 async function killInPurge(step: string, alsoTheCommand: boolean): Promise<string> {
@@ -78,12 +86,12 @@ it('a purge whose end nobody knows waits for a person, and no OSD is purged twic
   expect(await purged()).toEqual([]);
   expect(await ada.cephflow('approve', '@latest')).toMatchObject({ code: 0 });
   await until('it is tried again', 60, async () => (await purging()) !== '');
-  await until('osd.4 is purged', 60, async () => (await purged()).length === 1);
-  await rm(join(lab.dir, 'purging'), { force: true });
+  await rm(join(lab.dir, 'purging'));
+  await letThrough('osd.4 is purged', 1);
 
   // only the worker dies: its command goes on and purges; approved all the same, it is found done and not done again
   await killInPurge('osd.purge@osd.5', false);
-  await until('the orphaned command purges', 60, async () => (await purged()).length === 2);
+  await letThrough('the orphaned command purges', 2);
   expect(await ada.cephflow('approve', '@latest')).toMatchObject({ code: 0 });
 
   await until('the run ends', 120, async () => (await show()).state === 'succeeded');

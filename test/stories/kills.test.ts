@@ -86,6 +86,18 @@ it('a worker killed in the drain, between stop and purge, and while OSDs are mad
 
   const purges = (await lab.audit()).filter(({ prefix }) => prefix === 'osd purge-actual');
   expect(purges.map(({ words }) => Number(words['id'])).sort()).toEqual([2, 3]);
+  // and from the epochs of the map: each uuid that left did so once, after one stop, and none of the new ones did
+  const histories = [...(await lab.osdHistory()).values()].filter(({ id }) => id === 2 || id === 3);
+  expect(
+    histories
+      .map(({ id, removals, downs }) => ({ id, removals, downs }))
+      .sort((a, b) => b.removals - a.removals),
+  ).toEqual([
+    { id: 2, removals: 1, downs: 1 },
+    { id: 3, removals: 1, downs: 1 },
+    { id: expect.any(Number), removals: 0, downs: 0 },
+    { id: expect.any(Number), removals: 0, downs: 0 },
+  ]);
   const { osds } = await lab.cephJson<{ osds: { up: number }[] }>('osd', 'dump');
   expect(osds.map(({ up }) => up)).toEqual(Array(8).fill(1));
   expect((await lab.verifyObjects()).bad).toEqual([]);

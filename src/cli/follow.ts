@@ -1,13 +1,10 @@
-import { errorCodes } from '../base/errors.ts';
 import type { RunSnapshot, Store } from '../engine/store.ts';
-import type { Plan } from '../plan/plan.ts';
 import type { RunEvent } from '../run/events.ts';
-import { isEndedRun, type RunState } from '../run/states.ts';
+import { isEndedRun } from '../run/states.ts';
 import type { Context } from './context.ts';
-import { describeFailures, describeQuestions } from './failures.ts';
-import { courseLine, eventLine, heartbeatLine, shortRun, tellFailures } from './lines.ts';
-import { createNoiseFilter } from './noise.ts';
+import { shortRun, tellFailures } from './lines.ts';
 import type { Wire } from './parts.ts';
+import { createTeller, type Told } from './teller.ts';
 
 /** Events read in one go: a page that is written in a moment. */
 const pageSize = 500;
@@ -15,17 +12,10 @@ const pageSize = 500;
 const waitMs = 2000;
 /** A line at least so often, so that silence never means that the follower is dead. */
 const heartbeatMs = 300_000;
-/** Waits told again with a heartbeat: the longest ones; `show` has them all. */
-const waitsAtHeartbeat = 5;
 /** How often the embedded agent is looked after while somebody follows. */
 const reviveMs = 10_000;
-
-const endCodes: Readonly<Partial<Record<RunState, number>>> = {
-  succeeded: 0,
-  failed: 1,
-  'left-over': 1,
-  aborted: 6,
-};
+/** So long after the last event a follower looks whether anybody works at all: a worker takes a step in a second. */
+const stillMs = 15_000;
 
 /**
  * Follow a run line by line until it is over or failed; waits for a person are followed through.
@@ -45,6 +35,7 @@ export async function follow(
   try {
     const outcome = await followUntilEnd({ context, store, plan, run }, options.fromStart, leave.signal);
     if (outcome !== undefined) return outcome;
+    if (leave.exitCode() === signalCodes.SIGINT && io.sayWidth !== undefined) io.warn('');
     io.warn(`run ${shortRun(run)} goes on without you; come back with: ${wire.self} watch ${shortRun(run)}`);
     return leave.exitCode();
   } finally {
@@ -52,11 +43,8 @@ export async function follow(
   }
 }
 
-interface Followed {
-  readonly context: Context;
+interface Followed extends Told {
   readonly store: Store;
-  readonly plan: Plan;
-  readonly run: string;
 }
 
 async function followUntilEnd(
@@ -64,11 +52,11 @@ async function followUntilEnd(
   fromStart: boolean,
   signal: AbortSignal,
 ): Promise<number | undefined> {
-  const { context, store, run } = followed;
-  const teller = createTeller(followed);
-  const rhythm = createRhythm(context.wire);
+  const { context, store, plan, run } = followed;
   let snapshot = await store.snapshot(run);
   let seq = fromStart ? '0' : snapshot.lastSeq;
+  const teller = createTeller({ context, plan, run }, fromStart ? [] : snapshot.states);
+  const rhythm = createRhythm(context.wire);
   if (!fromStart) teller.heartbeat(snapshot);
   // ends with the run, with its failure or with the follower's own end: a run may wait for days
   while (!signal.aborted) {
@@ -77,11 +65,12 @@ async function followUntilEnd(
     if (isAtEnd(snapshot) && seq === snapshot.lastSeq) return teller.end(snapshot);
     await rhythm.revive();
     const events = await store.events(run, seq, { limit: pageSize, waitMs, signal });
-    const isHeartbeat = rhythm.isHeartbeat(events.length > 0);
-    if (isHeartbeat || isAtEnd(snapshot) || events.some(mayMatter)) snapshot = await store.snapshot(run);
-    for (const event of tellFailures(events, snapshot)) teller.event(event);
+    const beat = rhythm.beat(events.length > 0);
+    if (beat !== undefined || isAtEnd(snapshot) || events.some(mayMatter))
+      snapshot = await store.snapshot(run);
+    for (const event of tellFailures(events, snapshot)) teller.event(event, snapshot);
     seq = events.at(-1)?.seq ?? seq;
-    if (isHeartbeat) teller.heartbeat(snapshot);
+    if (beat !== undefined) teller[beat](snapshot);
   }
   return undefined;
 }
@@ -93,66 +82,25 @@ const mayMatter = ({ kind, state }: RunEvent) =>
 
 /** Keep time for a follower: when to look after the agent, when to show that it is still there. */
 function createRhythm(wire: Wire) {
-  let toldMs = wire.nowMs();
-  let revivedMs = 0;
+  let [heardMs, toldMs, revivedMs] = [wire.nowMs(), wire.nowMs(), 0];
+  let wasStill = false;
   return {
     async revive(): Promise<void> {
       if (wire.nowMs() - revivedMs < reviveMs) return;
       await wire.keepGoing();
       revivedMs = wire.nowMs();
     },
-    isHeartbeat(isTold: boolean): boolean {
-      const isDue = wire.nowMs() - toldMs > heartbeatMs;
-      if (isTold || isDue) toldMs = wire.nowMs();
-      return isDue && !isTold;
-    },
-  };
-}
-
-function createTeller({ context, plan, run }: Followed) {
-  const { io, wire, globals } = context;
-  const isJson = globals.output === 'json';
-  const noise = createNoiseFilter();
-  const asked = new Set<string>();
-  return {
-    event(event: RunEvent): void {
-      if (isJson) {
-        const step = event.step === undefined ? undefined : plan.steps[event.step]?.id;
-        io.data(JSON.stringify({ run, ...event, step }));
-        return;
+    /** Say what is to be told where there are no events: that all goes on, or (once) that nobody works. */
+    beat(isTold: boolean): 'heartbeat' | 'untaken' | undefined {
+      const nowMs = wire.nowMs();
+      if (isTold) [heardMs, toldMs, wasStill] = [nowMs, nowMs, false];
+      if (nowMs - toldMs > heartbeatMs) {
+        toldMs = nowMs;
+        return 'heartbeat';
       }
-      const line = noise.isNews(event) ? eventLine(run, plan, event) : undefined;
-      if (line !== undefined && !globals.quiet) io.data(line);
-    },
-    heartbeat(snapshot: RunSnapshot): void {
-      if (isJson || globals.quiet) return;
-      io.data(heartbeatLine(snapshot));
-      const waits = snapshot.views
-        .flatMap(({ step, waiting }) => (waiting ? [{ step, waiting }] : []))
-        .sort((a, b) => a.waiting.sinceMs - b.waiting.sinceMs);
-      for (const { step, waiting } of waits.slice(0, waitsAtHeartbeat)) {
-        const id = plan.steps[step]?.id ?? '-';
-        io.data(courseLine({ atMs: snapshot.nowMs, run }, id, 'waiting', waiting.reason));
-      }
-    },
-    questions(snapshot: RunSnapshot): void {
-      const isNew = (view: RunSnapshot['views'][number]) => {
-        const key = `${view.step} ${view.attempt} ${view.waiting?.question}`;
-        const isFirst = view.waiting?.question !== undefined && !asked.has(key);
-        asked.add(key);
-        return isFirst;
-      };
-      const text = describeQuestions(plan, { ...snapshot, views: snapshot.views.filter(isNew) }, wire.self);
-      if (text !== '') io.warn(text);
-    },
-    end(snapshot: RunSnapshot): number {
-      const failures = describeFailures(plan, snapshot, wire.self);
-      if (failures !== '') io.warn(failures);
-      const word = `run ${shortRun(run)} ${snapshot.state}`;
-      if (failures === '') io.say(word);
-      const failed = snapshot.views.filter((view) => view.state === 'failed');
-      const isRejected = failed.length > 0 && failed.every((view) => view.error?.code === 'REJECTED');
-      return isRejected ? errorCodes.REJECTED.exit : (endCodes[snapshot.state] ?? 1);
+      if (wasStill || nowMs - heardMs < stillMs) return undefined;
+      wasStill = true;
+      return 'untaken';
     },
   };
 }

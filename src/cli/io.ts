@@ -9,6 +9,10 @@ export interface Io {
   say(text: string): void;
   /** Write a message to stderr, also under -q. */
   warn(text: string): void;
+  /** Columns of the terminal that data is shown on; undefined where it goes into a file or a pipe. */
+  readonly dataWidth: number | undefined;
+  /** The same for messages. */
+  readonly sayWidth: number | undefined;
   /** Somebody sits there who can answer a question. */
   readonly canAsk: boolean;
   /** Ask a question on stderr; undefined when the input ends without an answer. */
@@ -27,9 +31,20 @@ export function createIo({ isQuiet }: { readonly isQuiet: boolean }): Io {
     data: (text) => void process.stdout.write(`${text}\n`),
     say: (text) => void (isQuiet || process.stderr.write(`${text}\n`)),
     warn: (text) => void process.stderr.write(`${text}\n`),
+    get dataWidth() {
+      return widthOf(process.stdout);
+    },
+    get sayWidth() {
+      return widthOf(process.stderr);
+    },
     canAsk: process.stdin.isTTY === true && process.stderr.isTTY === true,
     ask,
   };
+}
+
+/** Serial consoles say that they have 0 columns: nothing is fitted to those. */
+function widthOf(stream: NodeJS.WriteStream): number | undefined {
+  return stream.isTTY && stream.columns > 0 ? stream.columns : undefined;
 }
 
 async function ask(question: string): Promise<string | undefined> {
@@ -39,5 +54,7 @@ async function ask(question: string): Promise<string | undefined> {
   lines.on('SIGINT', () => lines.close());
   const answer = await Promise.race([lines.question(question), closed]);
   lines.close();
+  // the cursor still stands behind the question
+  if (answer === undefined) process.stderr.write('\n');
   return answer;
 }

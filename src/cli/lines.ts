@@ -2,6 +2,7 @@ import { isJsonObject } from '../base/json.ts';
 import type { RunSnapshot } from '../engine/store.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { RunEvent } from '../run/events.ts';
+import { wrapWords } from './text.ts';
 
 /** Characters of a run's id that people see and may type: the random end of a ULID. */
 const shortLength = 4;
@@ -16,38 +17,70 @@ export function formatMoment(ms: number): string {
 
 const field = (text: string, width: number) => text.padEnd(width);
 
-/** Write one line of a run's course: `2026-11-23T03:12:44Z  7Q2M  step  state  text`. */
-export function courseLine(
-  facts: { readonly atMs: number; readonly run: string },
-  step: string,
-  state: string,
-  text: string,
-): string {
+/** Hold what one line of a run's course tells. */
+interface Course {
+  readonly atMs: number;
+  readonly step: string;
+  readonly state: string;
+  readonly text: string;
+}
+
+/** Write one line of a run's course, or several where the terminal is narrow. */
+export type LineWriter = (course: Course) => string;
+
+/** Narrower than this, a line with date, run and columns would hardly ever fit. */
+const wideTerminal = 120;
+
+/**
+ * Choose how lines are written. Into a file or a wide terminal: `2026-11-23T03:12:44Z  7Q2M  step  state  text`.
+ * Into a narrow one: `03:12:44  step  state  text`, and a long text in lines of its own.
+ */
+export function lineWriter(run: string, width: number | undefined): LineWriter {
+  if (width !== undefined && width < wideTerminal) return (course) => narrowLine(course, width);
+  return (course) => wideLine(run, course);
+}
+
+const oneLine = (text: string) => text.replaceAll(/\s*\n\s*/g, ' | ');
+
+function wideLine(run: string, { atMs, step, state, text }: Course): string {
   const stepWidth = 28;
   const stateWidth = 9;
-  return [
-    formatMoment(facts.atMs),
-    shortRun(facts.run),
-    field(step, stepWidth),
-    field(state, stateWidth),
-    text.replaceAll(/\s*\n\s*/g, ' | '),
-  ]
+  return [formatMoment(atMs), shortRun(run), field(step, stepWidth), field(state, stateWidth), oneLine(text)]
     .join('  ')
     .trimEnd();
 }
 
+function narrowLine({ atMs, step, state, text }: Course, width: number): string {
+  const time = formatMoment(atMs).slice('2026-11-23T'.length, -1);
+  const stepWidth = 22;
+  const head = `${time}  ${field(step, stepWidth)}  ${state}`;
+  const whole = text === '' ? head : `${head}  ${oneLine(text)}`;
+  if (whole.length <= width) return whole;
+  const indent = ' '.repeat(time.length + 2);
+  return [head, ...wrapWords(oneLine(text), width - indent.length).map((line) => `${indent}${line}`)].join(
+    '\n',
+  );
+}
+
 /** Write an event as a line, or undefined where it says nothing to people (barriers). */
-export function eventLine(run: string, plan: Plan, event: RunEvent): string | undefined {
+export function eventLine(write: LineWriter, plan: Plan, event: RunEvent): string | undefined {
   const step = event.step === undefined ? undefined : plan.steps[event.step];
   if (step?.kind === 'barrier') return undefined;
   const state = event.state ?? stateWords[event.kind];
-  return courseLine({ atMs: event.atMs, run }, step?.id ?? '-', state, textOf(event));
+  return write({ atMs: event.atMs, step: step?.id ?? '-', state, text: textOf(event) });
 }
 
 /** Give the sentence of an event; that of a wait is its reason. */
-export function textOf({ text, data }: RunEvent): string {
+export function textOf({ kind, text, data }: RunEvent): string {
+  if (kind === 'run-controlled') return describeControl(text ?? '');
   const reason = data !== undefined && isJsonObject(data) ? data['reason'] : undefined;
   return text ?? (typeof reason === 'string' ? reason : '');
+}
+
+/** Say `approved by ada: looks good` for what is recorded as `decide by ada: approved: looks good`. */
+export function describeControl(text: string): string {
+  const [, by, verdict, comment = ''] = /^decide by (.*?): (approved|rejected)(.*)$/s.exec(text) ?? [];
+  return by === undefined || verdict === undefined ? text : `${verdict} by ${by}${comment}`;
 }
 
 /** Give the events of failing the errors that the store keeps with the steps. */
@@ -67,11 +100,3 @@ const stateWords: Readonly<Record<RunEvent['kind'], string>> = {
   'hold-renewed': 'renewed',
   'run-controlled': 'control',
 };
-
-/** Write how far a run is: `heartbeat  23/96 done, 2 running, 3 waiting, 0 failed`. */
-export function heartbeatLine(snapshot: RunSnapshot): string {
-  const { counts, steps } = snapshot;
-  const done = (counts.succeeded ?? 0) + (counts.skipped ?? 0);
-  const text = `${done}/${steps} done, ${counts.running ?? 0} running, ${counts.waiting ?? 0} waiting, ${counts.failed ?? 0} failed`;
-  return courseLine({ atMs: snapshot.nowMs, run: snapshot.run }, '-', 'heartbeat', text);
-}

@@ -1,8 +1,12 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, extname, join, resolve } from 'node:path';
 import { CephflowError } from '../base/errors.ts';
 import { didYouMean } from '../base/nearest.ts';
+import { checkPlaybook } from '../plan/check.ts';
 import { type Parsed, parsePlaybook } from '../plan/parse.ts';
+import type { Playbook } from '../plan/playbook.ts';
+import type { Problem } from '../plan/problems.ts';
+import type { Task } from '../task/task.ts';
 
 /** Hold a playbook's file and what came of reading it. */
 export interface PlaybookFile extends Parsed {
@@ -28,7 +32,7 @@ export function listPlaybooks(folders: readonly string[]): readonly PlaybookFile
  */
 export function readPlaybookFile(folders: readonly string[], name: string): PlaybookFile {
   const isPath = name.includes('/') || extensions.includes(extname(name));
-  if (isPath && existsSync(name)) return read(name);
+  if (isPath && statSync(name, { throwIfNoEntry: false })?.isFile()) return read(name);
   const all = isPath ? [] : listPlaybooks(folders);
   const found = all.find((one) => nameOf(one.file) === name);
   if (found) return found;
@@ -38,6 +42,28 @@ export function readPlaybookFile(folders: readonly string[], name: string): Play
     hint: `looked in ${folders.join(', ')}; cephflow playbooks lists them all`,
   });
 }
+
+/** Find everything that is wrong with a playbook: its form, and, as far as it could be read, what it names. */
+export function problemsOf(
+  { draft, problems }: PlaybookFile,
+  tasks: ReadonlyMap<string, Task>,
+  includes: ReadonlyMap<string, Playbook>,
+): readonly Problem[] {
+  return [...problems, ...(draft ? checkPlaybook(draft, tasks, includes) : [])];
+}
+
+/** Give every playbook that another may include; one that cannot be read is missed where it is included. */
+export function includesOf(folders: readonly string[]): ReadonlyMap<string, Playbook> {
+  return byName(listPlaybooks(folders).map(({ playbook }) => playbook));
+}
+
+/** The same for looking for mistakes: a playbook with mistakes of its own is there all the same. */
+export function draftsOf(folders: readonly string[]): ReadonlyMap<string, Playbook> {
+  return byName(listPlaybooks(folders).map(({ draft }) => draft));
+}
+
+const byName = (all: readonly (Playbook | undefined)[]) =>
+  new Map(all.flatMap((one) => (one ? [[one.name, one] as const] : [])));
 
 const nameOf = (file: string) => basename(file, extname(file));
 

@@ -1,5 +1,6 @@
 import { asCephflowError, type CephflowError, describeError } from '../base/errors.ts';
 import type { Io } from './io.ts';
+import { shortRun } from './lines.ts';
 
 /**
  * Tell an operator on stderr what failed, why and what to do, also under -q. With -v the stack and the causes follow.
@@ -7,10 +8,13 @@ import type { Io } from './io.ts';
  */
 export function reportError(thrown: unknown, io: Pick<Io, 'warn'>, isVerbose: boolean): number {
   const error = asCephflowError(thrown);
-  io.warn(describeError(error));
+  io.warn(shortenRuns(describeError(error)));
   if (isVerbose) io.warn(stacks(error).join('\n'));
   return error.exitCode;
 }
+
+/** Runs are called by the end of their id everywhere else, and every command takes it. */
+const shortenRuns = (text: string) => text.replaceAll(/\b01[0-9a-hjkmnp-tv-z]{24}\b/g, shortRun);
 
 /** Causes told below one another; deeper ones say nothing that helps. */
 const mostCauses = 5;

@@ -1,23 +1,29 @@
 import type { Plan, PlanStep } from '../plan/plan.ts';
 import { type Outlook, type Risk, risks } from '../task/task.ts';
 import { table } from './table.ts';
+import { wrapSentence } from './text.ts';
 
 /**
  * Write what a plan will do, step by step, for people. Barriers are left out: they do nothing.
- * `outlook`: reasons against it and what it will bring, found on the untouched cluster.
+ * `outlook`: reasons against it and what it will bring, found on the untouched cluster. `width`: columns of the
+ * terminal, where there is one: each step is one line of it.
  */
-export function describePlan(plan: Plan, { refusals, effects }: Outlook): string {
+export function describePlan(plan: Plan, { refusals, effects }: Outlook, width: number | undefined): string {
   const steps = plan.steps.filter((step) => step.kind !== 'barrier');
   const rows = steps.map((step, index) => [String(index + 1), step.id, riskOf(step), step.title]);
+  const stepTable = table(['NO', 'STEP', 'RISK', 'WHAT IT DOES'], rows, { width, long: 'shortened' });
   const lines = [
     `${plan.playbook}${plan.target === '' ? '' : ` ${plan.target}`} on cluster ${plan.cluster} (${plan.fsid})`,
     plan.summary,
     '',
-    table(['NO', 'STEP', 'RISK', 'WHAT IT DOES'], rows),
+    stepTable,
+    ...(stepTable.includes('…') && width !== undefined
+      ? ['(cut to fit at …; whole with: plan … | less)']
+      : []),
     '',
-    ...effects,
+    ...effects.map((effect) => wrapSentence(effect, width, '  ')),
     `Plan: ${steps.length} steps${severeSteps(steps)}. Blockers: ${refusals.length === 0 ? 'none' : refusals.length}.`,
-    ...refusals.map((reason) => `  - ${reason}`),
+    ...refusals.map((reason) => wrapSentence(`  - ${reason}`, width, '    ')),
   ];
   return lines.join('\n');
 }

@@ -2,7 +2,6 @@ import { CephflowError } from '../base/errors.ts';
 import type { TaskLibrary } from '../engine/load-tasks.ts';
 import { compilePlan } from '../plan/compile.ts';
 import type { Plan } from '../plan/plan.ts';
-import type { Playbook } from '../plan/playbook.ts';
 import { refuseProblems } from '../plan/problems.ts';
 import type { Task } from '../task/task.ts';
 import { confirmPlan } from './confirm.ts';
@@ -10,7 +9,7 @@ import type { Context } from './context.ts';
 import { follow } from './follow.ts';
 import { shortRun } from './lines.ts';
 import { findOutlook } from './outlook.ts';
-import { listPlaybooks, readPlaybookFile } from './playbook-files.ts';
+import { draftsOf, includesOf, problemsOf, readPlaybookFile } from './playbook-files.ts';
 import { describePlan, planAsJson } from './show-plan.ts';
 import { toJson } from './table.ts';
 
@@ -51,7 +50,9 @@ export function readParamOptions(given: readonly string[], flags: TypedParams): 
 export async function showPlan(context: Context, playbook: string, params: TypedParams): Promise<number> {
   const { globals, io } = context;
   const { plan, outlook } = await makePlan(context, playbook, params);
-  io.data(globals.output === 'json' ? toJson(planAsJson(plan, outlook)) : describePlan(plan, outlook));
+  io.data(
+    globals.output === 'json' ? toJson(planAsJson(plan, outlook)) : describePlan(plan, outlook, io.dataWidth),
+  );
   return outlook.refusals.length === 0 ? 0 : refused(plan, outlook.refusals).exitCode;
 }
 
@@ -68,7 +69,7 @@ export async function startRun(
 ): Promise<number> {
   const { globals, io, wire } = context;
   const { plan, outlook } = await makePlan(context, playbook, params);
-  io.say(describePlan(plan, outlook));
+  io.say(describePlan(plan, outlook, io.sayWidth));
   if (outlook.refusals.length > 0) throw refused(plan, outlook.refusals);
   await confirmPlan(plan, options.confirm, io);
   const control = await wire.control();
@@ -87,9 +88,12 @@ export async function startRun(
 async function makePlan({ wire }: Context, name: string, params: TypedParams) {
   const [config, cluster, library] = [await wire.config(), await wire.clusterName(), await wire.library()];
   const folders = await wire.playbookFolders();
-  const { playbook, problems } = readPlaybookFile(folders, name);
-  refuseProblems(name, problems);
-  if (!playbook) throw new CephflowError('PLAYBOOK_INVALID', `playbook ${name} could not be read`);
+  const file = readPlaybookFile(folders, name);
+  const { playbook } = file;
+  if (!playbook) {
+    refuseProblems(name, problemsOf(file, tasksOf(library), draftsOf(folders)));
+    throw new CephflowError('PLAYBOOK_INVALID', `playbook ${name} could not be read`);
+  }
   const signal = AbortSignal.timeout(planLimitMs);
   const systems = (await wire.systems(cluster)).read(signal);
   const [map, health] = [await systems.ceph.osdMap(), await systems.ceph.health()];
@@ -109,12 +113,6 @@ async function makePlan({ wire }: Context, name: string, params: TypedParams) {
 /** Give the tasks of a library without their files. */
 export function tasksOf(library: TaskLibrary): ReadonlyMap<string, Task> {
   return new Map([...library].map(([name, { task }]) => [name, task]));
-}
-
-/** Give every playbook that another may include; one that cannot be read is missed where it is included. */
-export function includesOf(folders: readonly string[]): ReadonlyMap<string, Playbook> {
-  const all = listPlaybooks(folders);
-  return new Map(all.flatMap(({ playbook }) => (playbook ? [[playbook.name, playbook] as const] : [])));
 }
 
 function refused(plan: Plan, refusals: readonly string[]): CephflowError {

@@ -15,7 +15,18 @@ function terminal(answer: string | undefined) {
     asked.push(question);
     return answer;
   };
-  return { asked, io: { data: nothing, say: nothing, warn: nothing, canAsk: answer !== undefined, ask } };
+  return {
+    asked,
+    io: {
+      data: nothing,
+      say: nothing,
+      warn: nothing,
+      dataWidth: undefined,
+      sayWidth: undefined,
+      canAsk: answer !== undefined,
+      ask,
+    },
+  };
 }
 
 async function outcome(risk: Risk, given: string | undefined, answer: string | undefined) {

@@ -1,4 +1,5 @@
 import { CephflowError } from '../../base/errors.ts';
+import type { Store } from '../../engine/store.ts';
 import { type AddCommand, type Context, needOptions } from '../context.ts';
 import { findQuestion, findRun } from '../find.ts';
 import { shortRun } from '../lines.ts';
@@ -70,8 +71,8 @@ async function decide({ io, wire }: Context, answer: Answer): Promise<number> {
   const step = answer.step ?? (await findQuestion(store, run));
   const actor = { by: wire.by(), ...(answer.comment === undefined ? {} : { reason: answer.comment }) };
   const control = await wire.control();
-  if (answer.verdict === 'approved') await control.approve({ run, step }, actor);
-  else await control.reject({ run, step }, actor);
+  const asked = answer.verdict === 'approved' ? control.approve : control.reject;
+  await inWords(store, run, () => asked({ run, step }, actor));
   io.say(`run ${shortRun(run)}: ${step} ${answer.verdict} by ${actor.by}`);
   return 0;
 }
@@ -81,9 +82,11 @@ async function retry(
   typed: string,
   { step, reason }: { readonly step?: string; readonly reason?: string },
 ): Promise<number> {
-  const run = await findRun(await wire.store(), typed);
+  const store = await wire.store();
+  const run = await findRun(store, typed);
   const actor = { by: wire.by(), ...(reason === undefined ? {} : { reason }) };
-  const count = await (await wire.control()).retry(run, step, actor);
+  const control = await wire.control();
+  const count = await inWords(store, run, () => control.retry(run, step, actor));
   const what = count === 1 ? 'a step is' : `${count} steps are`;
   io.say(`run ${shortRun(run)}: ${what} tried again; follow with: ${wire.self} watch ${shortRun(run)}`);
   return 0;
@@ -102,8 +105,10 @@ async function skip({ io, wire }: Context, typed: string, options: SkipOptions):
       hint: `nothing was changed; if you mean ${step}, type --confirm ${step}`,
     });
   }
-  const run = await findRun(await wire.store(), typed);
-  await (await wire.control()).skip({ run, step }, { by: wire.by(), reason });
+  const store = await wire.store();
+  const run = await findRun(store, typed);
+  const control = await wire.control();
+  await inWords(store, run, () => control.skip({ run, step }, { by: wire.by(), reason }));
   io.say(`run ${shortRun(run)}: ${step} is skipped; follow with: ${wire.self} watch ${shortRun(run)}`);
   return 0;
 }
@@ -113,4 +118,20 @@ async function abort({ io, wire }: Context, typed: string, reason: string): Prom
   await (await wire.control()).abort(run, { by: wire.by(), reason });
   io.say(`run ${shortRun(run)} is being aborted; follow with: ${wire.self} watch ${shortRun(run)}`);
   return 0;
+}
+
+/** Carry out an act; where it is refused, name the step as people know it: the store knows only its number. */
+function inWords<T>(store: Store, run: string, act: () => Promise<T>): Promise<T> {
+  return act().catch(async (thrown: unknown) => {
+    if (!(thrown instanceof CephflowError) || thrown.code !== 'CONTROL_REFUSED') throw thrown;
+    const { steps } = await store.plan(run);
+    const message = thrown.message
+      .replace(/^cannot decide step/, 'cannot answer step')
+      .replace(/ step (\d+) of run/, (all, index: string) => {
+        const id = steps[Number(index)]?.id;
+        return id === undefined ? all : ` ${id} of run`;
+      });
+    const hint = thrown.hint === undefined ? {} : { hint: thrown.hint };
+    throw new CephflowError('CONTROL_REFUSED', message, { cause: thrown, ...hint });
+  });
 }

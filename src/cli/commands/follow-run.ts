@@ -3,7 +3,7 @@ import type { RunEvent } from '../../run/events.ts';
 import { type AddCommand, type Context, outputOption } from '../context.ts';
 import { findRun } from '../find.ts';
 import { follow } from '../follow.ts';
-import { eventLine, tellFailures } from '../lines.ts';
+import { eventLine, lineWriter, tellFailures } from '../lines.ts';
 
 const runArgument = ['<run>', 'id of a run, a unique beginning or end of it, or @latest'] as const;
 /** Events read from the store in one go. */
@@ -42,7 +42,8 @@ async function showLogs({ globals, io, wire }: Context, typed: string, step: str
     const id = event.step === undefined ? undefined : plan.steps[event.step]?.id;
     return JSON.stringify({ run, ...event, step: id });
   };
-  const write = globals.output === 'json' ? asJson : (event: RunEvent) => eventLine(run, plan, event);
+  const writer = lineWriter(run, io.dataWidth);
+  const write = globals.output === 'json' ? asJson : (event: RunEvent) => eventLine(writer, plan, event);
   let page: readonly RunEvent[] = await store.events(run, '0', { limit: pageSize });
   while (page.length > 0) {
     const lines = tellFailures(page, snapshot)

@@ -3,7 +3,8 @@ import { didYouMean } from '../../base/nearest.ts';
 import type { LoadedTask } from '../../engine/load-tasks.ts';
 import type { Param, Params } from '../../task/params.ts';
 import { type AddCommand, outputOption } from '../context.ts';
-import { listPlaybooks, readPlaybookFile } from '../playbook-files.ts';
+import type { Io } from '../io.ts';
+import { listPlaybooks, type PlaybookFile, readPlaybookFile } from '../playbook-files.ts';
 import { table, toJson } from '../table.ts';
 
 /** Add `tasks` and `playbooks`: what there is, and one of them with its parameters. */
@@ -18,7 +19,8 @@ export const addLibrary: AddCommand = (program, start) => {
         const library = [...(await wire.library()).values()];
         const shown = name === undefined ? library : [findTask(library, name)];
         if (globals.output === 'json') io.data(toJson(shown.map(taskAsJson)));
-        else io.data(name === undefined ? describeTasks(library) : shown.map(describeTask).join('\n'));
+        else if (name === undefined) io.data(describeTasks(library, io.dataWidth));
+        else io.data(shown.map((one) => describeTask(one, io.dataWidth)).join('\n'));
         return 0;
       }),
     );
@@ -41,14 +43,9 @@ export const addLibrary: AddCommand = (program, start) => {
           ),
         }));
         if (globals.output === 'json') io.data(toJson(rows));
-        else if (name === undefined) {
-          io.data(
-            table(
-              ['PLAYBOOK', 'SUMMARY', 'FILE'],
-              rows.map((one) => [one.name, one.summary, one.file]),
-            ),
-          );
-        } else io.data(rows.map(describePlaybook).join('\n'));
+        else if (name === undefined) io.data(listNames(rows, io.dataWidth));
+        else io.data(rows.map((one) => describePlaybook(one, io.dataWidth)).join('\n'));
+        if (globals.output === 'text') warnOfUnreadable(files, io, wire.self);
         return 0;
       }),
     );
@@ -68,24 +65,43 @@ const taskAsJson = ({ task, file, hash }: LoadedTask) => {
   return { name, summary, risk, params, output: output ?? {}, poll, file, hash };
 };
 
-function describeTasks(library: readonly LoadedTask[]): string {
+function describeTasks(library: readonly LoadedTask[], width: number | undefined): string {
   const rows = library.map(({ task }) => [task.name, task.risk, task.summary]);
   return table(
     ['TASK', 'RISK', 'SUMMARY'],
     rows.sort(([a = ''], [b = '']) => (a < b ? -1 : 1)),
+    { width, long: 'wrapped' },
   );
 }
 
-function describeTask({ task, file }: LoadedTask): string {
+function describeTask({ task, file }: LoadedTask, width: number | undefined): string {
   const outputs = Object.entries(task.output ?? {}).map(([name, about]) => [name, '', '', about]);
   const lines = [
     `${task.name}  ${task.summary}`,
     `risk ${task.risk}  file ${file}`,
     '',
-    describeParams(task.params),
+    describeParams(task.params, width),
   ];
-  if (outputs.length > 0) lines.push('', table(['OUTPUT', '', '', 'MEANING'], outputs));
+  if (outputs.length > 0)
+    lines.push('', table(['OUTPUT', '', '', 'MEANING'], outputs, { width, long: 'wrapped' }));
   return lines.join('\n');
+}
+
+/** Where the files do not fit they are left out: `playbooks NAME` tells the file as well. */
+function listNames(rows: readonly ShownPlaybook[], width: number | undefined): string {
+  const whole = table(
+    ['PLAYBOOK', 'SUMMARY', 'FILE'],
+    rows.map((one) => [one.name, one.summary, one.file]),
+  );
+  if (width === undefined || whole.split('\n').every((line) => line.length <= width)) return whole;
+  const names = rows.map((one) => [one.name, one.summary]);
+  return table(['PLAYBOOK', 'SUMMARY'], names, { width, long: 'wrapped' });
+}
+
+/** A playbook with mistakes is not listed: without a word people would look for it in vain. */
+function warnOfUnreadable(files: readonly PlaybookFile[], io: Io, self: string): void {
+  for (const { file } of files.filter(({ playbook }) => playbook === undefined))
+    io.warn(`${file} has mistakes and is left out; see: ${self} lint ${file}`);
 }
 
 interface ShownPlaybook {
@@ -95,24 +111,25 @@ interface ShownPlaybook {
   readonly params: Readonly<Record<string, Omit<Param, 'default'> & { readonly hasDefault: boolean }>>;
 }
 
-function describePlaybook({ name, summary, file, params }: ShownPlaybook): string {
+function describePlaybook({ name, summary, file, params }: ShownPlaybook, width: number | undefined): string {
   const rows = Object.entries(params).map(([param, one]) => [
     param,
     one.kind,
     one.hasDefault || one.optional ? '' : 'yes',
     one.about,
   ]);
-  return [`${name}  ${summary}`, `file ${file}`, '', paramTable(rows)].join('\n');
+  return [`${name}  ${summary}`, `file ${file}`, '', paramTable(rows, width)].join('\n');
 }
 
-function describeParams(params: Params): string {
+function describeParams(params: Params, width: number | undefined): string {
   const rows = Object.entries(params).map(([name, one]) => [
     name,
     one.kind,
     one.default === undefined && !one.optional ? 'yes' : '',
     one.about,
   ]);
-  return rows.length === 0 ? 'no parameters' : paramTable(rows);
+  return rows.length === 0 ? 'no parameters' : paramTable(rows, width);
 }
 
-const paramTable = (rows: readonly string[][]) => table(['PARAMETER', 'KIND', 'NEEDED', 'MEANING'], rows);
+const paramTable = (rows: readonly string[][], width: number | undefined) =>
+  table(['PARAMETER', 'KIND', 'NEEDED', 'MEANING'], rows, { width, long: 'wrapped' });

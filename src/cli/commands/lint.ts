@@ -1,9 +1,8 @@
 import { errorCodes } from '../../base/errors.ts';
-import { checkPlaybook } from '../../plan/check.ts';
 import { formatProblems } from '../../plan/problems.ts';
 import { type AddCommand, type Context, outputOption } from '../context.ts';
-import { listPlaybooks, readPlaybookFile } from '../playbook-files.ts';
-import { includesOf, tasksOf } from '../start-run.ts';
+import { draftsOf, listPlaybooks, problemsOf, readPlaybookFile } from '../playbook-files.ts';
+import { tasksOf } from '../start-run.ts';
 import { toJson } from '../table.ts';
 
 /** Add `lint`. JSON: a list of `{ file, line, column, message }`. Ends with 0, or 78 when there is a problem. */
@@ -23,11 +22,8 @@ async function lint({ globals, io, wire }: Context, names: readonly string[]): P
   const files =
     names.length === 0 ? listPlaybooks(folders) : names.map((name) => readPlaybookFile(folders, name));
   const tasks = tasksOf(await wire.library());
-  const includes = includesOf(folders);
-  const problems = files.flatMap(({ playbook, problems: found }) => [
-    ...found,
-    ...(playbook ? checkPlaybook(playbook, tasks, includes) : []),
-  ]);
+  const includes = draftsOf(folders);
+  const problems = files.flatMap((file) => problemsOf(file, tasks, includes));
   if (globals.output === 'json') io.data(toJson(problems));
   else if (problems.length > 0) io.data(formatProblems(problems));
   else io.say(`${files.length === 1 ? 'a playbook' : `${files.length} playbooks`} checked, no mistakes`);

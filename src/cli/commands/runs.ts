@@ -22,13 +22,13 @@ export const addRuns: AddCommand = (program, start) => {
         const heads = await store.listRuns({ limit, unfinished: options.unfinished });
         if (globals.output === 'json') io.data(toJson(heads));
         else if (heads.length === 0) io.say('no runs yet');
-        else io.data(describeRuns(heads, wire.nowMs()));
+        else io.data(describeRuns(heads, wire.nowMs(), io.dataWidth));
         return 0;
       }),
     );
 };
 
-function describeRuns(heads: readonly RunHead[], nowMs: number): string {
+function describeRuns(heads: readonly RunHead[], nowMs: number, width: number | undefined): string {
   const rows = heads.map((head) => [
     shortRun(head.run),
     head.cluster,
@@ -40,5 +40,6 @@ function describeRuns(heads: readonly RunHead[], nowMs: number): string {
     formatDuration((head.endedMs ?? nowMs) - head.createdMs),
     head.by,
   ]);
-  return table(['RUN', 'CLUSTER', 'PLAYBOOK', 'TARGET', 'STATE', 'DONE', 'FAIL', 'AGE', 'BY'], rows);
+  const titles = ['RUN', 'CLUSTER', 'PLAYBOOK', 'TARGET', 'STATE', 'DONE', 'FAIL', 'AGE', 'BY'];
+  return table(titles, rows, { width, long: 'shortened' });
 }

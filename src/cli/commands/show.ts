@@ -2,9 +2,9 @@ import { formatDuration } from '../../base/duration.ts';
 import type { AuditEntry, RunSnapshot, StepView } from '../../engine/store.ts';
 import type { Plan } from '../../plan/plan.ts';
 import { type AddCommand, type Context, outputOption } from '../context.ts';
-import { describeFailures, describeQuestions } from '../failures.ts';
 import { findRun } from '../find.ts';
-import { formatMoment, shortRun } from '../lines.ts';
+import { describeGlance } from '../glance.ts';
+import { describeControl, formatMoment, shortRun } from '../lines.ts';
 import { table, toJson } from '../table.ts';
 
 /**
@@ -14,7 +14,7 @@ import { table, toJson } from '../table.ts';
 export const addShow: AddCommand = (program, start) => {
   program
     .command('show')
-    .description('show one run: its state, every step, what it waits for, what failed')
+    .description('show one run: every step, its state, what it waits for, what failed, what to type')
     .argument('<run>', 'id of a run, a unique beginning or end of it, or @latest')
     .addOption(outputOption())
     .action((typed: string, _options: unknown, command) => start(command, (context) => show(context, typed)));
@@ -29,17 +29,17 @@ async function show({ globals, io, wire }: Context, typed: string): Promise<numb
     io.data(toJson({ ...head, params: plan.params, steps: stepsAsJson(plan, snapshot), audit }));
     return 0;
   }
-  io.data(describeRun(plan, snapshot));
-  io.data(audit.map(describeAct).join('\n'));
-  for (const describe of [describeFailures, describeQuestions]) {
-    const text = describe(plan, snapshot, wire.self);
-    if (text !== '') io.data(`\n${text}`);
-  }
+  io.data(describeSteps(plan, snapshot, io.dataWidth));
+  io.data(audit.map((entry) => describeAct(plan, entry)).join('\n'));
+  // last, because a long run pushes what stands above out of the terminal
+  io.data(`\n${describeGlance(plan, snapshot, { self: wire.self, width: io.dataWidth })}`);
   return 0;
 }
 
-function describeAct({ atMs, act, by, reason }: AuditEntry): string {
-  return `${formatMoment(atMs)}  ${act} by ${by}${reason === undefined ? '' : `: ${reason}`}`;
+function describeAct(plan: Plan, { atMs, act, by, reason, step }: AuditEntry): string {
+  const why = reason === undefined ? '' : `: ${reason}`;
+  const what = step === undefined ? '' : `  ${plan.steps[step]?.id ?? step}`;
+  return `${formatMoment(atMs)}  ${describeControl(`${act} by ${by}${why}`)}${what}`;
 }
 
 function viewsByStep(snapshot: RunSnapshot): ReadonlyMap<number, StepView> {
@@ -60,9 +60,9 @@ function stepsAsJson(plan: Plan, snapshot: RunSnapshot): unknown {
   }));
 }
 
-function describeRun(plan: Plan, snapshot: RunSnapshot): string {
+function describeSteps(plan: Plan, snapshot: RunSnapshot, width: number | undefined): string {
   const views = viewsByStep(snapshot);
-  const { run, playbook, target, cluster, by, state, createdMs, endedMs, nowMs } = snapshot;
+  const { run, createdMs, nowMs } = snapshot;
   const rows = plan.steps.flatMap((step, index) => {
     if (step.kind === 'barrier') return [];
     const view = views.get(index);
@@ -70,11 +70,11 @@ function describeRun(plan: Plan, snapshot: RunSnapshot): string {
       [step.id, snapshot.states[index] ?? '', tookOf(view, nowMs), view?.waiting?.reason ?? step.title],
     ];
   });
+  const titles = ['STEP', 'STATE', 'TOOK', 'WHAT IT DOES, OR WAITS FOR'];
   const lines = [
-    `run ${shortRun(run)} (${run})  ${playbook}${target === '' ? '' : ` ${target}`} on cluster ${cluster}`,
-    `state ${state}  started ${formatMoment(createdMs)} by ${by}  took ${formatDuration((endedMs ?? nowMs) - createdMs)}`,
+    `run ${shortRun(run)} (${run})  started ${formatMoment(createdMs)}`,
     '',
-    table(['STEP', 'STATE', 'TOOK', 'WHAT IT DOES, OR WAITS FOR'], rows),
+    table(titles, rows, { width, long: 'shortened' }),
     '',
   ];
   return lines.join('\n');

@@ -1,0 +1,124 @@
+import { formatDuration } from '../base/duration.ts';
+import { errorCodes } from '../base/errors.ts';
+import { isJsonObject } from '../base/json.ts';
+import type { RunSnapshot } from '../engine/store.ts';
+import type { Plan } from '../plan/plan.ts';
+import type { RunEvent } from '../run/events.ts';
+import type { RunState, StepState } from '../run/states.ts';
+import type { Context } from './context.ts';
+import { describeFailures, describeQuestions } from './failures.ts';
+import { describeLeftBehind } from './left-behind.ts';
+import { eventLine, lineWriter, shortRun } from './lines.ts';
+import { createNoiseFilter } from './noise.ts';
+import { countDone, describeProgress, describeWait, waitingSteps } from './progress.ts';
+
+/** Waits told again with a heartbeat: the longest ones; `show` has them all. */
+const waitsAtHeartbeat = 5;
+
+const endCodes: Readonly<Partial<Record<RunState, number>>> = {
+  succeeded: 0,
+  failed: 1,
+  'left-over': 1,
+  aborted: 6,
+};
+
+/** Name the run that is told about. */
+export interface Told {
+  readonly context: Context;
+  readonly plan: Plan;
+  readonly run: string;
+}
+
+/** Tell of a run line by line on the terminal, or event by event as JSON. `before`: states of the steps so far. */
+export function createTeller(told: Told, before: readonly StepState[]) {
+  const { context, plan, run } = told;
+  const { io, wire, globals } = context;
+  const isJson = globals.output === 'json';
+  const noise = createNoiseFilter();
+  const asked = new Set<string>();
+  const states: (StepState | undefined)[] = [...before];
+  const write = lineWriter(run, io.dataWidth);
+  return {
+    /** Tell an event, if it is worth a line; `snapshot` is at least as new. */
+    event(event: RunEvent, snapshot: RunSnapshot): void {
+      if (isJson) {
+        const step = event.step === undefined ? undefined : plan.steps[event.step]?.id;
+        io.data(JSON.stringify({ run, ...event, step }));
+        return;
+      }
+      if (event.kind === 'step-state-changed' && event.step !== undefined)
+        states[event.step] = event.state as StepState;
+      const line = noise.isNews(event)
+        ? eventLine(write, plan, enrich(event, snapshot, countDone(plan, states)))
+        : undefined;
+      if (line !== undefined && !globals.quiet) io.data(line);
+    },
+    /** Tell how far the run is, and what it has waited for longest. */
+    heartbeat(snapshot: RunSnapshot): void {
+      if (isJson || globals.quiet) return;
+      const atMs = snapshot.nowMs;
+      io.data(write({ atMs, step: '-', state: 'heartbeat', text: describeProgress(plan, snapshot) }));
+      for (const { step, waiting } of waitingSteps(snapshot.views).slice(0, waitsAtHeartbeat)) {
+        const text = describeWait(waiting, atMs);
+        io.data(write({ atMs, step: plan.steps[step]?.id ?? '-', state: 'waiting', text }));
+      }
+    },
+    /** Tell that steps are ready and nobody takes them. */
+    untaken({ counts }: RunSnapshot): void {
+      if (!counts.ready || counts.running) return;
+      io.warn(
+        `run ${shortRun(run)}: ${counts.ready} steps are ready, and no worker takes them; look with: ${wire.self} doctor`,
+      );
+    },
+    /** Tell the questions that were not told yet, with what answers them. */
+    questions(snapshot: RunSnapshot): void {
+      const isNew = (view: RunSnapshot['views'][number]) => {
+        const key = `${view.step} ${view.attempt} ${view.waiting?.question}`;
+        const isFirst = view.waiting?.question !== undefined && !asked.has(key);
+        asked.add(key);
+        return isFirst;
+      };
+      const text = describeQuestions(plan, { ...snapshot, views: snapshot.views.filter(isNew) }, wire.self);
+      if (text !== '') io.warn(text);
+    },
+    /** Tell how it ended, what is left behind and what can be typed. @returns the exit code of the follower */
+    end(snapshot: RunSnapshot): number {
+      const { state } = snapshot;
+      const leftBehind = state === 'succeeded' ? '' : describeLeftBehind(plan, snapshot);
+      if (leftBehind !== '') io.warn(leftBehind);
+      const failures = describeFailures(plan, snapshot, wire.self);
+      if (failures !== '') io.warn(failures);
+      if (state !== 'failed') io.say(describeEnd(plan, snapshot));
+      const failed = snapshot.views.filter((view) => view.state === 'failed');
+      const isRejected = failed.length > 0 && failed.every((view) => view.error?.code === 'REJECTED');
+      return isRejected ? errorCodes.REJECTED.exit : (endCodes[state] ?? 1);
+    },
+  };
+}
+
+/** Say how a run that is over has ended: `run 7Q2M succeeded: 18/18 done in 1h05m, 2 of them skipped`. */
+export function describeEnd(plan: Plan, snapshot: RunSnapshot): string {
+  const { run, state, states, counts, createdMs, endedMs, nowMs } = snapshot;
+  const took = formatDuration((endedMs ?? nowMs) - createdMs);
+  const skipped = counts.skipped ? `, ${counts.skipped} of them skipped` : '';
+  return `run ${shortRun(run)} ${state}: ${countDone(plan, states)} done in ${took}${skipped}`;
+}
+
+/** Put into an event's sentence what only the snapshot or the follower knows. */
+function enrich(event: RunEvent, { views, nowMs }: RunSnapshot, done: string): RunEvent {
+  const { kind, state, step, text, attempt } = event;
+  if (kind === 'step-waits') {
+    const waiting = views.find((view) => view.step === step)?.waiting;
+    const { data } = event;
+    const reason = isJsonObject(data) ? data['reason'] : undefined;
+    return waiting && waiting.reason === reason ? { ...event, text: describeWait(waiting, nowMs) } : event;
+  }
+  if (kind !== 'step-state-changed') return event;
+  if (state === 'succeeded' || state === 'skipped')
+    return { ...event, text: text === undefined ? `${done} done` : `${text} (${done} done)` };
+  if (state === 'unknown')
+    return { ...event, text: text ?? 'its worker is gone; whether the act happened is found out now' };
+  return state === 'running' && attempt !== undefined && attempt > 1 && text === undefined
+    ? { ...event, text: `attempt ${attempt}` }
+    : event;
+}

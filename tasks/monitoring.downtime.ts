@@ -9,6 +9,12 @@ export default task({
     life: duration('How long it lasts unless renewed; renewed at every third of it', { default: '2h' }),
   },
 
+  // a monitoring system that is absent or silent is better found before anything is changed
+  async outlook(_, { monitoring, step }) {
+    await monitoring.downtimes(step.key);
+    return { refusals: [], effects: [] };
+  },
+
   async done({ node }, { monitoring, step }) {
     const ours = await monitoring.downtimes(downtimeKey(step, node));
     return ours.some((one) => one.state === 'active') || { waitingFor: `no downtime covers ${node.name}` };

@@ -38,6 +38,7 @@ export function loadConfig(places: ConfigPlaces): Config {
     ...layers.problems,
     ...(parsed.success ? [] : parsed.error.issues.flatMap((issue) => problemsOf(issue, layers))),
     ...secretProblems(resolved),
+    ...contactProblems(resolved),
   ];
   if (problems.length > 0 || !parsed.success) throw invalid(problems);
   const clusters = parsed.data.clusters ?? configSchema.parse(localCluster).clusters ?? {};
@@ -163,6 +164,19 @@ function secretProblems(layers: Layers): Problem[] {
     problems.push({ place, text });
   }
   return problems;
+}
+
+/** A mail address is of no use without a server; found now, and not when a drained node waits for its technicians. */
+function contactProblems(layers: Layers): Problem[] {
+  const { contacts, mail } = layers.values;
+  if (mail !== undefined || !isJsonObject(contacts)) return [];
+  const mailed = Object.entries(contacts).filter(
+    ([, contact]) => isJsonObject(contact) && contact['mail'] !== undefined,
+  );
+  return mailed.map(([name]) => ({
+    place: placeOf(['contacts', name, 'mail'], layers),
+    text: `contacts.${name} has a mail address, and there is no mail server: add mail: { url-file, from }`,
+  }));
 }
 
 function secretFileProblem(file: string): string | undefined {

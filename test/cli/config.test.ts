@@ -145,6 +145,14 @@ describe('config', () => {
     expect(refusal(text)).toBe('it was accepted');
   });
 
+  test('a contact that is reached by mail needs a mail server', () => {
+    expect(
+      refusal('contacts:\n  dc_team: { mail: dc@example.org }\n'),
+    ).toBe(`CONFIG_INVALID  the config has a mistake
+  /bad.yaml:2:14: contacts.dc_team has a mail address, and there is no mail server: add mail: { url-file, from }
+  config.example.yaml shows every key with an example`);
+  });
+
   test('a Redis password in a config that everybody may read is refused', () => {
     const file = write('open.yaml', 'redis: { url: "redis://:pass@127.0.0.1:6379" }\n', 0o644);
     expect(() => load(file)).toThrow(/redis\.url holds a password, and everybody may read this file/);

@@ -28,7 +28,9 @@ export function cephflowConfig(facts: ConfigFacts): string {
     ...(facts.mailUrlFile === undefined
       ? {}
       : { mail: { 'url-file': facts.mailUrlFile, from: 'cephflow@lab.example' } }),
-    contacts: { dc_team: { mail: 'technicians@lab.example' } },
+    ...(facts.mailUrlFile === undefined
+      ? {}
+      : { contacts: { dc_team: { mail: 'technicians@lab.example' } } }),
   };
   return `${stringify(config)}${facts.extra ?? ''}`;
 }

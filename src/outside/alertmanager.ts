@@ -104,7 +104,7 @@ function silence(matchers: readonly MatcherTemplate[], downtime: Downtime) {
   };
 }
 
-/** Host names hold dots, which a regular expression would read as any character. */
+/** Host names hold dots, which mean every character in a regular expression. */
 const escapeRegex = (text: string) => text.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&');
 
 async function request(url: string, method: string, path: string, body?: unknown): Promise<unknown> {

@@ -2,28 +2,16 @@ import { copyFile, readFile, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Lab, startLab } from '../lab/lab.ts';
+import { describe, expect, it } from 'vitest';
 import { until } from '../lab/until.ts';
-import { type Operator, operator } from './operator.ts';
+import { atTheLab } from './at-the-lab.ts';
 
-let lab: Lab;
-let ada: Operator;
-
-beforeAll(async () => {
-  lab = await startLab({ monOn: 'ceph-osd-01' });
-  await lab.loadObjects({ count: 200, sizeBytes: 262_144, seed: 'before' });
-  ada = await operator(lab.configFile);
-}, 120_000);
-afterAll(async () => {
-  await ada?.leave();
-  await lab?.stop();
-});
+const at = atTheLab({ monOn: 'ceph-osd-01', objects: { count: 200, sizeBytes: 262_144 } });
 
 /** Make what differs from run to run readable: the lab's folder, its addresses and this machine's name. */
 function steady(text: string): string {
   return text
-    .replaceAll(lab.dir, 'LAB')
+    .replaceAll(at.lab.dir, 'LAB')
     .replaceAll(/127\.\d+\.\d+\.\d+/g, 'ADDRESS')
     .replaceAll(`on ${hostname()}:`, 'on HERE:')
     .replaceAll(`answer ${hostname()}`, 'answer HERE')
@@ -34,13 +22,13 @@ function steady(text: string): string {
 
 /** Say what a command answered: its exit code and what it put on stderr. */
 async function refused(...words: string[]) {
-  const { code, stderr } = await ada.cephflow(...words);
+  const { code, stderr } = await at.ada.cephflow(...words);
   return { code, said: steady(stderr).trimEnd() };
 }
 
 /** The reasons under `Blockers:` in a plan that is shown and refused. */
 async function blockers(...words: string[]) {
-  const { code, stdout } = await ada.cephflow('replace', '--dry-run', ...words);
+  const { code, stdout } = await at.ada.cephflow('replace', '--dry-run', ...words);
   return {
     code,
     said: stdout
@@ -65,7 +53,7 @@ describe('refused before anything is changed', () => {
   });
 
   it('fewer failure domains left than a pool needs, exit 4; nothing is started', async () => {
-    await lab.ceph('osd', 'pool', 'set', 'lab', 'size', '4');
+    await at.lab.ceph('osd', 'pool', 'set', 'lab', 'size', '4');
     try {
       expect(await blockers('--node', 'ceph-osd-02')).toEqual({
         code: 4,
@@ -79,17 +67,17 @@ describe('refused before anything is changed', () => {
           '  nothing was changed',
         ].join('\n'),
       });
-      expect(await ada.json('runs')).toEqual([]);
+      expect(await at.ada.json('runs')).toEqual([]);
     } finally {
-      await lab.ceph('osd', 'pool', 'set', 'lab', 'size', '3');
-      await lab.waitClean(60);
+      await at.lab.ceph('osd', 'pool', 'set', 'lab', 'size', '3');
+      await at.lab.waitClean(60);
     }
   });
 
   it('an OSD that would be filled past backfillfull, exit 4', async () => {
-    await lab.ceph('osd', 'set-backfillfull-ratio', '0.04');
+    await at.lab.ceph('osd', 'set-backfillfull-ratio', '0.04');
     const { code, said } = await blockers('--node', 'ceph-osd-02');
-    await lab.ceph('osd', 'set-backfillfull-ratio', '0.9');
+    await at.lab.ceph('osd', 'set-backfillfull-ratio', '0.9');
     expect(code).toBe(4);
     expect(said).toHaveLength(1);
     expect(said[0]).toMatch(
@@ -127,15 +115,15 @@ describe('mistakes of the person who types, exit 64', () => {
       'USAGE  this plan stops services or destroys data, and nobody is there to confirm it',
       '  nothing was changed; add --confirm ceph-osd-02, or --dry-run to see the plan',
     ]);
-    expect(await ada.json('runs')).toEqual([]);
+    expect(await at.ada.json('runs')).toEqual([]);
   });
 });
 
 describe('what does not answer, exit 69, or does not let us in, exit 77', () => {
   it('a manager that was just killed: found out long before the monitors notice', async () => {
-    await lab.kill('mgr');
+    await at.lab.kill('mgr');
     const { code, said } = await refused(...dryRun);
-    await lab.startMgr();
+    await at.lab.startMgr();
     expect(code).toBe(69);
     expect(said.split('\n').filter((line) => !line.startsWith('  on HERE'))).toEqual([
       'CEPH_MGR_DOWN  the manager does not answer, though the monitors still count it as active: statistics are stale, and commands that it answers hang',
@@ -149,9 +137,9 @@ describe('what does not answer, exit 69, or does not let us in, exit 77', () => 
   });
 
   it('monitors that do not answer', async () => {
-    await lab.pause('mon');
+    await at.lab.pause('mon');
     const answer = await refused(...dryRun);
-    await lab.resume('mon');
+    await at.lab.resume('mon');
     expect(answer).toEqual({
       code: 69,
       said: [
@@ -164,7 +152,7 @@ describe('what does not answer, exit 69, or does not let us in, exit 77', () => 
   });
 
   it('a cephx key that the cluster does not know', async () => {
-    const config = await withConfig((text) => text.replace(lab.keyring, lab.readOnlyKeyring));
+    const config = await withConfig((text) => text.replace(at.lab.keyring, at.lab.readOnlyKeyring));
     expect(await refused('--config', config, ...dryRun)).toEqual({
       code: 77,
       said: [
@@ -178,9 +166,9 @@ describe('what does not answer, exit 69, or does not let us in, exit 77', () => 
   });
 
   it('a node that refuses the ssh key', async () => {
-    const other = join(lab.dir, 'other_key');
+    const other = join(at.lab.dir, 'other_key');
     await execa(keygen, ['-q', '-t', 'ed25519', '-N', '', '-f', other]);
-    const config = await withConfig((text) => text.replace(lab.ssh.key, other));
+    const config = await withConfig((text) => text.replace(at.lab.ssh.key, other));
     expect(await refused('--config', config, ...dryRun)).toEqual({
       code: 77,
       said: [
@@ -191,17 +179,17 @@ describe('what does not answer, exit 69, or does not let us in, exit 77', () => 
   });
 
   it('a node whose host key has changed', async () => {
-    const known = await readFile(lab.ssh.knownHosts, 'utf8');
+    const known = await readFile(at.lab.ssh.knownHosts, 'utf8');
     const keys = known.trim().split('\n');
     // the key of the third node in the place of the second's
-    const changed = join(lab.dir, 'changed_hosts');
+    const changed = join(at.lab.dir, 'changed_hosts');
     const keyOf = (line: string) => line.split(' ').slice(1).join(' ');
     const third = keys.find((line) => line.includes('ceph-osd-03')) ?? '';
     const lines = keys.map((line) =>
       line.includes('ceph-osd-02') ? `${line.split(' ')[0]} ${keyOf(third)}` : line,
     );
     await writeFile(changed, `${lines.join('\n')}\n`);
-    const config = await withConfig((text) => text.replace(lab.ssh.knownHosts, changed));
+    const config = await withConfig((text) => text.replace(at.lab.ssh.knownHosts, changed));
     expect(await refused('--config', config, ...dryRun)).toEqual({
       code: 77,
       said: [
@@ -223,13 +211,13 @@ describe('what does not answer, exit 69, or does not let us in, exit 77', () => 
   });
 
   it('a node that has fallen silent with its OSDs down can still be planned for, and the plan says so', async () => {
-    await lab.cutOff('ceph-osd-02');
+    await at.lab.cutOff('ceph-osd-02');
     await until('its OSDs are down', 60, async () => {
-      const { osds } = await lab.cephJson<{ osds: { osd: number; up: number }[] }>('osd', 'dump');
+      const { osds } = await at.lab.cephJson<{ osds: { osd: number; up: number }[] }>('osd', 'dump');
       return osds.filter(({ up }) => up === 0).length === 2;
     });
-    const { code, stdout } = await ada.cephflow(...dryRun);
-    await lab.rejoin('ceph-osd-02');
+    const { code, stdout } = await at.ada.cephflow(...dryRun);
+    await at.lab.rejoin('ceph-osd-02');
     expect({ code, said: stdout.split('\n').filter((line) => line.startsWith('osd.stop')) }).toEqual({
       code: 0,
       said: [
@@ -237,15 +225,15 @@ describe('what does not answer, exit 69, or does not let us in, exit 77', () => 
         'osd.stop@osd.3: osd.3 is down and ceph-osd-02 does not answer: the step will wait until a person skips it',
       ],
     });
-    await lab.waitClean(60);
+    await at.lab.waitClean(60);
   });
 
   it('a key that may only read is enough to look', async () => {
     const name = 'name: client.readonly';
     const config = await withConfig((text) =>
-      text.replace(lab.keyring, `${lab.readOnlyKeyring}\n      ${name}`),
+      text.replace(at.lab.keyring, `${at.lab.readOnlyKeyring}\n      ${name}`),
     );
-    expect((await ada.cephflow('--config', config, ...dryRun)).code).toBe(0);
+    expect((await at.ada.cephflow('--config', config, ...dryRun)).code).toBe(0);
   });
 });
 
@@ -267,8 +255,8 @@ const keygen = 'ssh-keygen';
 /** Write the lab's config with a change, beside it. */
 async function withConfig(change: (text: string) => string): Promise<string> {
   configs += 1;
-  const file = join(lab.dir, `other-${configs}.yaml`);
-  await copyFile(lab.configFile, file);
-  await writeFile(file, change(await readFile(lab.configFile, 'utf8')));
+  const file = join(at.lab.dir, `other-${configs}.yaml`);
+  await copyFile(at.lab.configFile, file);
+  await writeFile(file, change(await readFile(at.lab.configFile, 'utf8')));
   return file;
 }

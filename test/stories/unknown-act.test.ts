@@ -1,9 +1,8 @@
-import { chmod, readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from 'vitest';
-import { type Lab, startLab } from '../lab/lab.ts';
+import { expect, it } from 'vitest';
 import { until } from '../lab/until.ts';
-import { type Operator, operator } from './operator.ts';
+import { atTheLab, purgedOsds, showLatest } from './at-the-lab.ts';
 
 /**
  * The operator's own way to call ceph, which holds a purge back until the test lets it through. So the worker can be
@@ -14,41 +13,23 @@ case " $* " in *" osd purge "*) echo $$ > ${dir}/purging; until [ -e ${dir}/let-
 exec ceph "$@"
 `;
 
-let lab: Lab;
-let ada: Operator;
-
-beforeAll(async () => {
-  lab = await startLab({ extraConfig: 'engine: { poll: 1s, lease: 3s }\n' });
-  await lab.loadObjects({ count: 100, sizeBytes: 65_536, seed: 'before' });
-  const command = join(lab.dir, 'held-ceph');
-  await writeFile(command, heldCeph(lab.dir));
-  await chmod(command, 0o755);
-  const config = await readFile(lab.configFile, 'utf8');
-  await writeFile(lab.configFile, config.replace('via: local', `via: local\n      command: ${command}`));
-  ada = await operator(lab.configFile);
-}, 120_000);
-afterAll(async () => {
-  await ada?.leave();
-  await lab?.stop();
+const at = atTheLab({
+  extraConfig: 'engine: { poll: 1s, lease: 3s }\n',
+  objects: { count: 100, sizeBytes: 65_536 },
+  async prepare(lab) {
+    const command = join(lab.dir, 'held-ceph');
+    await writeFile(command, heldCeph(lab.dir), { mode: 0o755 });
+    const config = await readFile(at.lab.configFile, 'utf8');
+    await writeFile(at.lab.configFile, config.replace('via: local', `via: local\n      command: ${command}`));
+  },
 });
 
-interface Shown {
-  readonly state: string;
-  readonly steps: readonly { id: string; state: string; waiting?: { reason: string; question?: string } }[];
-}
-
-const show = () => ada.json<Shown>('show', '@latest');
-const purging = () => readFile(join(lab.dir, 'purging'), 'utf8').catch(() => '');
-const purged = async () =>
-  (await lab.audit())
-    .filter(({ prefix }) => prefix === 'osd purge-actual')
-    .map(({ words }) => Number(words['id']));
-
+const purging = () => readFile(join(at.lab.dir, 'purging'), 'utf8').catch(() => '');
 /** Let what is held back go on, until so many OSDs are purged. */
 async function letThrough(what: string, count: number): Promise<void> {
-  const gate = join(lab.dir, 'let-through');
+  const gate = join(at.lab.dir, 'let-through');
   await writeFile(gate, '');
-  await until(what, 60, async () => (await purged()).length === count);
+  await until(what, 60, async () => (await purgedOsds(at)).length === count);
   await rm(gate);
 }
 
@@ -59,20 +40,20 @@ async function killInPurge(step: string, alsoTheCommand: boolean): Promise<strin
     120,
     async () => Number.parseInt(await purging(), 10) || undefined,
   );
-  const worker = await ada.agentPid();
+  const worker = await at.ada.agentPid();
   if (worker === undefined) throw new Error('there is no worker to kill');
   process.kill(worker, 'SIGKILL');
   if (alsoTheCommand) process.kill(-command, 'SIGKILL');
-  await rm(join(lab.dir, 'purging'));
-  await ada.cephflow('runs');
+  await rm(join(at.lab.dir, 'purging'));
+  await at.ada.cephflow('runs');
   return until(`${step} asks a person`, 60, async () => {
-    const found = (await show()).steps.find(({ id }) => id === step);
+    const found = (await showLatest(at)).steps.find(({ id }) => id === step);
     return found?.waiting?.question;
   });
 }
 
 it('a purge whose end nobody knows waits for a person, and no OSD is purged twice', async () => {
-  const started = await ada.cephflow(
+  const started = await at.ada.cephflow(
     ...['decommission', '--node', 'ceph-osd-03', '--confirm', 'ceph-osd-03', '--detach'],
   );
   expect(started).toMatchObject({ code: 0 });
@@ -83,18 +64,18 @@ it('a purge whose end nobody knows waits for a person, and no OSD is purged twic
     'the act of osd.purge@osd.4 was begun and its end is not known; by now it has not: osd.4 is in the OSD map. ' +
       'Look at the cluster; then approve to do it again, or skip the step if it is done, or abort the run',
   );
-  expect(await purged()).toEqual([]);
-  expect(await ada.cephflow('approve', '@latest')).toMatchObject({ code: 0 });
+  expect(await purgedOsds(at)).toEqual([]);
+  expect(await at.ada.cephflow('approve', '@latest')).toMatchObject({ code: 0 });
   await until('it is tried again', 60, async () => (await purging()) !== '');
-  await rm(join(lab.dir, 'purging'));
+  await rm(join(at.lab.dir, 'purging'));
   await letThrough('osd.4 is purged', 1);
 
   // only the worker dies: its command goes on and purges; approved all the same, it is found done and not done again
   await killInPurge('osd.purge@osd.5', false);
   await letThrough('the orphaned command purges', 2);
-  expect(await ada.cephflow('approve', '@latest')).toMatchObject({ code: 0 });
+  expect(await at.ada.cephflow('approve', '@latest')).toMatchObject({ code: 0 });
 
-  await until('the run ends', 120, async () => (await show()).state === 'succeeded');
-  expect(await purged()).toEqual([4, 5]);
-  expect((await lab.verifyObjects()).bad).toEqual([]);
+  await until('the run ends', 120, async () => (await showLatest(at)).state === 'succeeded');
+  expect(await purgedOsds(at)).toEqual([4, 5]);
+  expect((await at.lab.verifyObjects()).bad).toEqual([]);
 }, 400_000);

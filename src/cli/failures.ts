@@ -1,16 +1,22 @@
-import type { RunSnapshot } from '../engine/store.ts';
+import type { RunSnapshot, StepError } from '../engine/store.ts';
 import type { Plan } from '../plan/plan.ts';
 import { isEndedRun } from '../run/states.ts';
 import { shortRun } from './lines.ts';
+import { wrapSentence } from './text.ts';
+
+/** Say how texts are written: how this cephflow is called, and the columns of the terminal, where there is one. */
+export interface Telling {
+  readonly self: string;
+  readonly width: number | undefined;
+}
 
 /** Failed steps written out whole; the rest are named by `show`. */
 const mostErrors = 5;
 
 /**
  * Write every failed step of a run with its whole error, and what can be typed next; '' where none failed.
- * @param self how this cephflow is called, with the options that lead to the same runs
  */
-export function describeFailures(plan: Plan, snapshot: RunSnapshot, self: string): string {
+export function describeFailures(plan: Plan, snapshot: RunSnapshot, { self, width }: Telling): string {
   const failed = snapshot.views.filter((view) => view.state === 'failed');
   if (failed.length === 0) return '';
   const run = shortRun(snapshot.run);
@@ -19,9 +25,7 @@ export function describeFailures(plan: Plan, snapshot: RunSnapshot, self: string
     .slice(0, mostErrors)
     .flatMap(({ step, error }) => [
       `  ${idOf(step)}`,
-      ...(error?.detail ?? error?.message ?? 'no error was recorded')
-        .split('\n')
-        .map((line) => `    ${line}`),
+      ...errorLines(tellError(error, isEndedRun(snapshot.state)), width),
     ]);
   const more = failed.slice(mostErrors).map(({ step }) => `  ${idOf(step)}`);
   const [first] = failed;
@@ -39,6 +43,19 @@ export function describeFailures(plan: Plan, snapshot: RunSnapshot, self: string
   ].join('\n');
 }
 
+/** What an error advises is about a run that can still go on. */
+function tellError(error: StepError | undefined, isOver: boolean): string {
+  if (error === undefined) return 'no error was recorded';
+  return isOver ? `${error.code}  ${error.message}` : (error.detail ?? error.message);
+}
+
+/** Commands and what they said, which are indented, stay as they are: they are copied. */
+function errorLines(text: string, width: number | undefined): readonly string[] {
+  return text
+    .split('\n')
+    .map((line) => (line.startsWith(' ') ? `    ${line}` : wrapSentence(`    ${line}`, width, '    ')));
+}
+
 function waitingBehind(plan: Plan, { states }: RunSnapshot): string {
   const count = plan.steps.filter(
     ({ kind, part }, index) => kind !== 'barrier' && part === 'main' && states[index] === 'pending',
@@ -48,19 +65,24 @@ function waitingBehind(plan: Plan, { states }: RunSnapshot): string {
 }
 
 /** Write the questions that wait for a person, each with the exact line that answers it; '' where there are none. */
-export function describeQuestions(plan: Plan, snapshot: RunSnapshot, self: string): string {
+export function describeQuestions(plan: Plan, snapshot: RunSnapshot, telling: Telling): string {
   return snapshot.views
     .filter((view) => view.state === 'waiting' && view.waiting?.question !== undefined)
-    .map((view) =>
-      describeQuestion(snapshot.run, plan.steps[view.step]?.id ?? '', view.waiting?.question ?? '', self),
-    )
+    .map(({ step, waiting }) => {
+      const asked = { step: plan.steps[step]?.id ?? '', question: waiting?.question ?? '' };
+      return describeQuestion(shortRun(snapshot.run), asked, telling);
+    })
     .join('\n');
 }
 
-function describeQuestion(run: string, step: string, question: string, self: string): string {
+function describeQuestion(
+  run: string,
+  { step, question }: { readonly step: string; readonly question: string },
+  { self, width }: Telling,
+): string {
   return [
-    `run ${shortRun(run)} asks: ${question}`,
-    `  yes: ${self} approve ${shortRun(run)} ${step}`,
-    `  no:  ${self} reject ${shortRun(run)} ${step} --comment "…"`,
+    wrapSentence(`run ${run} asks: ${question}`, width, '    '),
+    `  yes: ${self} approve ${run} ${step}`,
+    `  no:  ${self} reject ${run} ${step} --comment "…"`,
   ].join('\n');
 }

@@ -2,7 +2,7 @@ import { formatDuration } from '../base/duration.ts';
 import type { RunSnapshot } from '../engine/store.ts';
 import type { Plan } from '../plan/plan.ts';
 import { isEndedRun } from '../run/states.ts';
-import { describeFailures, describeQuestions } from './failures.ts';
+import { describeFailures, describeQuestions, type Telling } from './failures.ts';
 import { describeLeftBehind } from './left-behind.ts';
 import { formatMoment, shortRun } from './lines.ts';
 import { countDone, describeWait, waitingSteps } from './progress.ts';
@@ -11,15 +11,8 @@ import { wrapSentence } from './text.ts';
 /** Waits and works named at a glance; the table has them all. */
 const mostNamed = 5;
 
-interface Eye {
-  /** How this cephflow is called, with the options that lead to the same runs. */
-  readonly self: string;
-  /** Columns of the terminal, where there is one. */
-  readonly width: number | undefined;
-}
-
 /** Say in a few lines how a run is: its state and how far it is, what it waits for and since when, and what can be typed. */
-export function describeGlance(plan: Plan, snapshot: RunSnapshot, { self, width }: Eye): string {
+export function describeGlance(plan: Plan, snapshot: RunSnapshot, { self, width }: Telling): string {
   const isOver = isEndedRun(snapshot.state);
   const isWell = snapshot.state === 'running' || snapshot.state === 'succeeded';
   const parts = [
@@ -27,9 +20,9 @@ export function describeGlance(plan: Plan, snapshot: RunSnapshot, { self, width 
     ...(isOver ? [] : [...works(plan, snapshot), ...waits(plan, snapshot)]),
   ].map((line) => wrapSentence(line, width, '    '));
   const rest = [
-    isWell ? '' : describeLeftBehind(plan, snapshot),
-    describeFailures(plan, snapshot, self),
-    describeQuestions(plan, snapshot, self),
+    isWell ? '' : describeLeftBehind(plan, snapshot, width),
+    describeFailures(plan, snapshot, { self, width }),
+    describeQuestions(plan, snapshot, { self, width }),
     isOver || snapshot.state === 'failed' ? '' : whatToType(plan, snapshot, self),
   ];
   return [...parts, ...rest.filter((text) => text !== '')].join('\n');

@@ -3,6 +3,7 @@ import type { RunSnapshot } from '../engine/store.ts';
 import type { Plan, PlanStep } from '../plan/plan.ts';
 import { isEndedRun } from '../run/states.ts';
 import { formatMoment } from './lines.ts';
+import { wrapSentence } from './text.ts';
 
 /** Commands written out; the others follow the same pattern. */
 const mostCommands = 3;
@@ -18,16 +19,16 @@ interface FrozenOsd {
 
 /**
  * Say what a run that failed or was aborted leaves as it is: weights at 0, what it has carried out, what nobody knows,
- * what it still holds; '' where it has changed nothing.
+ * what it still holds; '' where it has changed nothing. `width`: columns of the terminal, where there is one.
  */
-export function describeLeftBehind(plan: Plan, snapshot: RunSnapshot): string {
+export function describeLeftBehind(plan: Plan, snapshot: RunSnapshot, width?: number): string {
   const lines = [...emptied(plan, snapshot), ...carriedOut(plan, snapshot), ...unknown(plan, snapshot)];
   const held = describeHolds(plan, snapshot);
   if (lines.length + held.length === 0) return '';
   const title = isEndedRun(snapshot.state)
     ? 'what the run leaves behind:'
     : 'how things stand meanwhile (an abort takes nothing back but what is held):';
-  return [title, ...lines, ...held].map((line, index) => (index === 0 ? line : `  ${line}`)).join('\n');
+  return [title, ...[...lines, ...held].map((line) => wrapSentence(`  ${line}`, width, '      '))].join('\n');
 }
 
 const weightTasks = ['osd.reweight', 'node.reweight'];

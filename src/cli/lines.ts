@@ -80,7 +80,8 @@ export function textOf({ kind, text, data }: RunEvent): string {
 /** Say `approved by ada: looks good` for what is recorded as `decide by ada: approved: looks good`. */
 export function describeControl(text: string): string {
   const [, by, verdict, comment = ''] = /^decide by (.*?): (approved|rejected)(.*)$/s.exec(text) ?? [];
-  return by === undefined || verdict === undefined ? text : `${verdict} by ${by}${comment}`;
+  const why = comment.replace(/^[: ]+/, '');
+  return by === undefined || verdict === undefined ? text : `${verdict} by ${by}${why && `: ${why}`}`;
 }
 
 /** Give the events of failing the errors that the store keeps with the steps. */

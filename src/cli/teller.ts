@@ -78,20 +78,22 @@ export function createTeller(told: Told, before: readonly StepState[]) {
         asked.add(key);
         return isFirst;
       };
-      const text = describeQuestions(plan, { ...snapshot, views: snapshot.views.filter(isNew) }, wire.self);
+      const news = { ...snapshot, views: snapshot.views.filter(isNew) };
+      const text = describeQuestions(plan, news, { self: wire.self, width: io.sayWidth });
       if (text !== '') io.warn(text);
     },
     /** Tell how it ended, what is left behind and what can be typed. @returns the exit code of the follower */
     end(snapshot: RunSnapshot): number {
       const { state } = snapshot;
-      const leftBehind = state === 'succeeded' ? '' : describeLeftBehind(plan, snapshot);
+      const telling = { self: wire.self, width: io.sayWidth };
+      const leftBehind = state === 'succeeded' ? '' : describeLeftBehind(plan, snapshot, telling.width);
       if (leftBehind !== '') io.warn(leftBehind);
-      const failures = describeFailures(plan, snapshot, wire.self);
+      const failures = describeFailures(plan, snapshot, telling);
       if (failures !== '') io.warn(failures);
       if (state !== 'failed') io.say(describeEnd(plan, snapshot));
       const failed = snapshot.views.filter((view) => view.state === 'failed');
       const isRejected = failed.length > 0 && failed.every((view) => view.error?.code === 'REJECTED');
-      return isRejected ? errorCodes.REJECTED.exit : (endCodes[state] ?? 1);
+      return state === 'failed' && isRejected ? errorCodes.REJECTED.exit : (endCodes[state] ?? 1);
     },
   };
 }
@@ -105,20 +107,26 @@ export function describeEnd(plan: Plan, snapshot: RunSnapshot): string {
 }
 
 /** Put into an event's sentence what only the snapshot or the follower knows. */
-function enrich(event: RunEvent, { views, nowMs }: RunSnapshot, done: string): RunEvent {
-  const { kind, state, step, text, attempt } = event;
-  if (kind === 'step-waits') {
-    const waiting = views.find((view) => view.step === step)?.waiting;
-    const { data } = event;
-    const reason = isJsonObject(data) ? data['reason'] : undefined;
-    return waiting && waiting.reason === reason ? { ...event, text: describeWait(waiting, nowMs) } : event;
-  }
-  if (kind !== 'step-state-changed') return event;
+function enrich(event: RunEvent, snapshot: RunSnapshot, done: string): RunEvent {
+  const { kind } = event;
+  if (kind !== 'step-waits' && kind !== 'step-state-changed') return event;
+  const text = kind === 'step-waits' ? sentenceOfWait(event, snapshot) : sentenceOfState(event, done);
+  return text === undefined ? event : { ...event, text };
+}
+
+function sentenceOfWait({ step, data }: RunEvent, { views, nowMs }: RunSnapshot): string | undefined {
+  const { reason, question } = isJsonObject(data) ? data : {};
+  // the question itself follows, with what answers it
+  if (typeof question === 'string' && typeof reason === 'string' && reason.endsWith(question))
+    return 'for an answer of a person';
+  const waiting = views.find((view) => view.step === step)?.waiting;
+  return waiting && waiting.reason === reason ? describeWait(waiting, nowMs) : undefined;
+}
+
+function sentenceOfState({ state, text, attempt }: RunEvent, done: string): string | undefined {
   if (state === 'succeeded' || state === 'skipped')
-    return { ...event, text: text === undefined ? `${done} done` : `${text} (${done} done)` };
-  if (state === 'unknown')
-    return { ...event, text: text ?? 'its worker is gone; whether the act happened is found out now' };
-  return state === 'running' && attempt !== undefined && attempt > 1 && text === undefined
-    ? { ...event, text: `attempt ${attempt}` }
-    : event;
+    return text === undefined ? `${done} done` : `${text} (${done} done)`;
+  if (text !== undefined) return undefined;
+  if (state === 'unknown') return 'its worker is gone; whether the act happened is found out now';
+  return state === 'running' && attempt !== undefined && attempt > 1 ? `attempt ${attempt}` : undefined;
 }

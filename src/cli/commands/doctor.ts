@@ -2,6 +2,7 @@ import { type AddCommand, outputOption } from '../context.ts';
 import { examine } from '../examine.ts';
 import type { Finding } from '../finding.ts';
 import { toJson } from '../table.ts';
+import { wrapSentence } from '../text.ts';
 
 /** Add `doctor`. JSON: a list of `{ name, level, text, fix }`; level: ok, warn or FAIL. Ends with the first failure's code. */
 export const addDoctor: AddCommand = (program, start) => {
@@ -14,7 +15,7 @@ export const addDoctor: AddCommand = (program, start) => {
         const findings: Finding[] = [];
         for await (const finding of examine(wire)) {
           findings.push(finding);
-          if (globals.output === 'text') io.data(describe(finding));
+          if (globals.output === 'text') io.data(describe(finding, io.dataWidth));
         }
         if (globals.output === 'json')
           io.data(toJson(findings.map(({ exitCode: _code, ...shown }) => shown)));
@@ -23,8 +24,13 @@ export const addDoctor: AddCommand = (program, start) => {
     );
 };
 
-function describe({ name, level, text, fix }: Finding): string {
-  const nameWidth = 22;
-  const lines = text.split('\n').join(`\n${' '.repeat(nameWidth + 8)}`);
-  return `${level.padEnd(4)}  ${name.padEnd(nameWidth)}  ${lines}${fix === undefined ? '' : `\n      fix: ${fix}`}`;
+function describe({ name, level, text, fix }: Finding, width: number | undefined): string {
+  const nameWidth = width === undefined ? 22 : 15;
+  const indent = ' '.repeat(nameWidth + 8);
+  const [first = '', ...more] = text.split('\n');
+  return [
+    wrapSentence(`${level.padEnd(4)}  ${name.padEnd(nameWidth)}  ${first}`, width, indent),
+    ...more.map((line) => wrapSentence(`${indent}${line}`, width, indent)),
+    ...(fix === undefined ? [] : [wrapSentence(`      fix: ${fix}`, width, '           ')]),
+  ].join('\n');
 }

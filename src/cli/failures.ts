@@ -1,6 +1,6 @@
 import type { RunSnapshot, StepError } from '../engine/store.ts';
 import type { Plan } from '../plan/plan.ts';
-import { isEndedRun } from '../run/states.ts';
+import { isEndedRun, type StepState } from '../run/states.ts';
 import { shortRun } from './lines.ts';
 import { wrapSentence } from './text.ts';
 
@@ -30,8 +30,7 @@ export function describeFailures(plan: Plan, snapshot: RunSnapshot, { self, widt
   const more = failed.slice(mostErrors).map(({ step }) => `  ${idOf(step)}`);
   const [first] = failed;
   const id = first === undefined ? '' : idOf(first.step);
-  const count = failed.length === 1 ? 'a step has' : `${failed.length} steps have`;
-  const told = [`run ${run}: ${count} failed${waitingBehind(plan, snapshot)}`, ...errors, ...more];
+  const told = [`run ${run}: ${describeCounts(plan, snapshot)}`, ...errors, ...more];
   if (isEndedRun(snapshot.state)) return told.join('\n');
   return [
     ...told,
@@ -56,12 +55,23 @@ function errorLines(text: string, width: number | undefined): readonly string[] 
     .map((line) => (line.startsWith(' ') ? `    ${line}` : wrapSentence(`    ${line}`, width, '    ')));
 }
 
-function waitingBehind(plan: Plan, { states }: RunSnapshot): string {
-  const count = plan.steps.filter(
-    ({ kind, part }, index) => kind !== 'barrier' && part === 'main' && states[index] === 'pending',
-  ).length;
-  if (count === 0) return '';
-  return count === 1 ? ', and a step has not begun' : `, and ${count} steps have not begun`;
+/** Say `2 steps have failed, 1 goes on, 4 have not begun`. */
+function describeCounts(plan: Plan, { states }: RunSnapshot): string {
+  const count = (wanted: readonly StepState[], part: 'main' | 'finally') =>
+    plan.steps.filter((step, index) => {
+      const state = states[index];
+      return step.kind !== 'barrier' && step.part === part && state !== undefined && wanted.includes(state);
+    }).length;
+  const failed = count(['failed'], 'main') + count(['failed'], 'finally');
+  const [going, pending] = [
+    count(['running', 'waiting', 'ready', 'unknown'], 'main'),
+    count(['pending'], 'main'),
+  ];
+  return [
+    failed === 1 ? 'a step has failed' : `${failed} steps have failed`,
+    ...(going === 0 ? [] : [`${going} ${going === 1 ? 'goes' : 'go'} on`]),
+    ...(pending === 0 ? [] : [`${pending} ${pending === 1 ? 'has' : 'have'} not begun`]),
+  ].join(', ');
 }
 
 /** Write the questions that wait for a person, each with the exact line that answers it; '' where there are none. */

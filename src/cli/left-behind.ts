@@ -56,21 +56,27 @@ function emptied(plan: Plan, snapshot: RunSnapshot): readonly string[] {
 }
 
 function carriedOut(plan: Plan, snapshot: RunSnapshot): readonly string[] {
+  const doubtful = new Set(doubtfulSteps(snapshot));
   const held = new Set(plan.steps.flatMap(({ releases }) => releases ?? []));
   const changed = doneSteps(plan, snapshot).filter(
     (step) =>
       step.part === 'main' &&
       step.risk !== 'reads' &&
+      !doubtful.has(plan.steps.indexOf(step)) &&
       !weightTasks.includes(step.task ?? '') &&
       !held.has(plan.steps.indexOf(step)),
   );
   return changed.length === 0 ? [] : [`carried out for good: ${listed(changed.map(({ id }) => id))}`];
 }
 
-function unknown(plan: Plan, { views }: RunSnapshot): readonly string[] {
-  const ids = views
+function doubtfulSteps({ views }: RunSnapshot): readonly number[] {
+  return views
     .filter(({ isActing, state }) => isActing && state !== 'running' && state !== 'succeeded')
-    .map(({ step }) => plan.steps[step]?.id ?? String(step));
+    .map(({ step }) => step);
+}
+
+function unknown(plan: Plan, snapshot: RunSnapshot): readonly string[] {
+  const ids = doubtfulSteps(snapshot).map((step) => plan.steps[step]?.id ?? String(step));
   return ids.length === 0 ? [] : [`begun, and nobody knows whether it happened: ${listed(ids)}`];
 }
 

@@ -2,7 +2,7 @@ import { isJsonObject } from '../base/json.ts';
 import type { RunSnapshot } from '../engine/store.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { RunEvent } from '../run/events.ts';
-import { wrapWords } from './text.ts';
+import { mostLines, wrapWords } from './text.ts';
 
 /** Characters of a run's id that people see and may type: the random end of a ULID. */
 const shortLength = 4;
@@ -56,6 +56,7 @@ function narrowLine({ atMs, step, state, text }: Course, width: number): string 
   const head = `${time}  ${field(step, stepWidth)}  ${state}`;
   const whole = text === '' ? head : `${head}  ${oneLine(text)}`;
   if (whole.length <= width) return whole;
+  if (text.length > width * mostLines) return `${head}\n${oneLine(text)}`;
   const indent = ' '.repeat(time.length + 2);
   return [head, ...wrapWords(oneLine(text), width - indent.length).map((line) => `${indent}${line}`)].join(
     '\n',

@@ -18,6 +18,7 @@ const breathMs = 15_000;
  */
 export function createNoiseFilter() {
   const waits = new Map<number, Told>();
+  const begun = new Set<number>();
 
   function isNewReason(step: number, event: RunEvent): boolean {
     const text = textOf(event);
@@ -38,6 +39,9 @@ export function createNoiseFilter() {
       if (kind === 'step-waits' || state === 'waiting') return isNewReason(step, event);
       if (kind !== 'step-state-changed') return kind !== 'hold-renewed';
       if (state === 'ready') return false;
+      // an abort cancels all that has not begun: its number is told at the end
+      if (state === 'cancelled') return begun.has(step);
+      begun.add(step);
       if (state === 'running') return isAnotherTry(waits.get(step), attempt);
       waits.delete(step);
       return true;

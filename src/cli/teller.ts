@@ -103,7 +103,11 @@ export function describeEnd(plan: Plan, snapshot: RunSnapshot): string {
   const { run, state, states, counts, createdMs, endedMs, nowMs } = snapshot;
   const took = formatDuration((endedMs ?? nowMs) - createdMs);
   const skipped = counts.skipped ? `, ${counts.skipped} of them skipped` : '';
-  return `run ${shortRun(run)} ${state}: ${countDone(plan, states)} done in ${took}${skipped}`;
+  const cancelled = plan.steps.filter(
+    ({ kind }, index) => kind !== 'barrier' && states[index] === 'cancelled',
+  ).length;
+  const never = cancelled === 0 ? '' : `, ${cancelled} cancelled`;
+  return `run ${shortRun(run)} ${state}: ${countDone(plan, states)} done in ${took}${skipped}${never}`;
 }
 
 /** Put into an event's sentence what only the snapshot or the follower knows. */

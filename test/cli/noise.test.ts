@@ -66,6 +66,12 @@ test('following: a number that hardly moves is told every five minutes, one that
   expect(isNews(waits('99 PGs left', 900, 99))).toBe(false);
 });
 
+test('following: of what an abort cancels only what had begun is told', () => {
+  const { isNews } = createNoiseFilter();
+  expect(isNews(state('cancelled'))).toBe(false);
+  expect([state('running'), state('cancelled')].every(isNews)).toBe(true);
+});
+
 test('following: renewals of holds are not told, logs are', () => {
   const { isNews } = createNoiseFilter();
   expect(isNews({ ...base, kind: 'hold-renewed' })).toBe(false);

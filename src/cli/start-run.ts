@@ -1,6 +1,7 @@
 import { CephflowError } from '../base/errors.ts';
 import type { TaskLibrary } from '../engine/load-tasks.ts';
 import { compilePlan } from '../plan/compile.ts';
+import { fingerprintDifferences } from '../plan/diff.ts';
 import type { Plan } from '../plan/plan.ts';
 import { refuseProblems } from '../plan/problems.ts';
 import type { Task } from '../task/task.ts';
@@ -72,6 +73,7 @@ export async function startRun(
   io.say(describePlan(plan, outlook, io.sayWidth));
   if (outlook.refusals.length > 0) throw refused(plan, outlook.refusals);
   await confirmPlan(plan, options.confirm, io);
+  await refuseStale(context, plan, playbook, params);
   const control = await wire.control();
   const reason = options.reason === undefined ? {} : { reason: options.reason };
   const run = await control.startRun(plan, { by: wire.by(), ...reason });
@@ -85,7 +87,15 @@ export async function startRun(
   return 0;
 }
 
-async function makePlan({ wire }: Context, name: string, params: TypedParams) {
+async function makePlan(context: Context, name: string, params: TypedParams) {
+  const { wire } = context;
+  const signal = AbortSignal.timeout(planLimitMs);
+  const { plan, systems, library } = await compile(context, name, params, signal);
+  const asked = { plan, tasks: tasksOf(library), systems, by: wire.by(), nowMs: wire.nowMs(), signal };
+  return { plan, outlook: await findOutlook(asked) };
+}
+
+async function compile({ wire }: Context, name: string, params: TypedParams, signal: AbortSignal) {
   const [config, cluster, library] = [await wire.config(), await wire.clusterName(), await wire.library()];
   const folders = await wire.playbookFolders();
   const file = readPlaybookFile(folders, name);
@@ -94,7 +104,6 @@ async function makePlan({ wire }: Context, name: string, params: TypedParams) {
     refuseProblems(name, problemsOf(file, tasksOf(library), draftsOf(folders)));
     throw new CephflowError('PLAYBOOK_INVALID', `playbook ${name} could not be read`);
   }
-  const signal = AbortSignal.timeout(planLimitMs);
   const systems = (await wire.systems(cluster)).read(signal);
   const [map, health] = [await systems.ceph.osdMap(), await systems.ceph.health()];
   const plan = compilePlan(playbook, {
@@ -106,8 +115,17 @@ async function makePlan({ wire }: Context, name: string, params: TypedParams) {
     cluster,
     contacts: Object.keys(config.contacts),
   });
-  const asked = { plan, tasks: tasksOf(library), systems, by: wire.by(), nowMs: wire.nowMs(), signal };
-  return { plan, outlook: await findOutlook(asked) };
+  return { plan, systems, library };
+}
+
+/** What was confirmed is what was shown: a person may have read for long, and the cluster is not theirs alone. */
+async function refuseStale(context: Context, plan: Plan, name: string, params: TypedParams): Promise<void> {
+  const now = await compile(context, name, params, AbortSignal.timeout(planLimitMs));
+  const changes = fingerprintDifferences(plan.fingerprint, now.plan.fingerprint);
+  if (changes.length === 0) return;
+  const list = changes.map((change) => `  - ${change}`).join('\n');
+  const message = `the cluster has changed since the plan of ${plan.playbook} was shown:\n${list}`;
+  throw new CephflowError('PLAN_REFUSED', message, { hint: 'nothing was changed; look at the plan anew' });
 }
 
 /** Give the tasks of a library without their files. */

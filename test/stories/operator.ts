@@ -32,6 +32,8 @@ export interface Operator {
   /** Run a command with `-o json` and read what it says; throws when it fails. */
   json<T>(...words: string[]): Promise<T>;
   start(...words: string[]): Running;
+  /** Start a command at a real terminal (a pty of script(1)), whose questions `type` answers. */
+  startAtTerminal(...words: string[]): Running & { type(line: string): void };
   /** Pid of the background agent, or undefined. */
   agentPid(): Promise<number | undefined>;
   /** End the agent and its Redis, and throw the state away. */
@@ -56,11 +58,17 @@ export async function operator(
     ...env,
   };
   const children = new Set<ChildProcess>();
-  const start = (...words: string[]) => run(words, surroundings, children);
+  const start = (...words: string[]) => run([process.execPath, program, ...words], surroundings, children);
   const cephflow = (...words: string[]) => endOf(start(...words), words);
   return {
     stateDir,
     start,
+    startAtTerminal(...words) {
+      const line = [process.execPath, program, ...words].join(' ');
+      // -e: with the command's exit code; -f: as it comes
+      const running = run(['script', '-qefc', line, '/dev/null'], surroundings, children);
+      return { ...running, type: (text) => running.input(`${text}\r`) };
+    },
     cephflow,
     async json<T>(...words: string[]) {
       const { code, stdout, stderr } = await cephflow(...words, '-o', 'json');
@@ -78,8 +86,18 @@ export async function operator(
   };
 }
 
-function run(words: string[], env: Record<string, string>, children: Set<ChildProcess>): Running {
-  const child = spawn(process.execPath, [program, ...words], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+interface Spawned extends Running {
+  input(text: string): void;
+}
+
+function run(
+  [file = '', ...words]: string[],
+  env: Record<string, string>,
+  children: Set<ChildProcess>,
+): Spawned {
+  const child = spawn(file, words, { env, stdio: ['pipe', 'pipe', 'pipe'] });
+  // a command without a terminal gets no input at all
+  if (file !== 'script') child.stdin.end();
   children.add(child);
   let said = '';
   const parts = { stdout: '', stderr: '' };
@@ -107,6 +125,7 @@ function run(words: string[], env: Record<string, string>, children: Set<ChildPr
       ),
     ended,
     kill: (signal) => child.kill(signal),
+    input: (text) => child.stdin.write(text),
   };
 }
 

@@ -119,6 +119,41 @@ describe('mistakes of the person who types, exit 64', () => {
   });
 });
 
+describe('the question before a run', () => {
+  const prompt = /Type ceph-osd-02 to go on/;
+  const replace = ['replace', '--node', 'ceph-osd-02'];
+
+  it('another name than the node’s is a no, exit 3; nothing is started', async () => {
+    const terminal = at.ada.startAtTerminal(...replace);
+    await terminal.says(prompt, 60);
+    terminal.type('yes');
+    expect((await terminal.ended).code).toBe(3);
+    expect(await at.ada.json('runs')).toEqual([]);
+  });
+
+  it('a cluster that changed while the plan was read is looked at anew, exit 4', async () => {
+    const terminal = at.ada.startAtTerminal(...replace);
+    await terminal.says(prompt, 60);
+    await at.lab.ceph('osd', 'crush', 'add-bucket', 'rack-9', 'rack');
+    await at.lab.ceph('osd', 'crush', 'move', 'rack-9', 'root=default');
+    await at.lab.ceph('osd', 'crush', 'move', 'ceph-osd-04', 'rack=rack-9');
+    terminal.type('ceph-osd-02');
+    const { code, stdout } = await terminal.ended;
+    await at.lab.ceph('osd', 'crush', 'move', 'ceph-osd-04', 'root=default');
+    await at.lab.ceph('osd', 'crush', 'rm', 'rack-9');
+    expect(code).toBe(4);
+    expect(stdout.replaceAll('\r', '').split('PLAN_REFUSED')[1]?.trimEnd()).toBe(
+      [
+        '  the cluster has changed since the plan of replace-node was shown:',
+        '  - hosts, their places or their OSDs have changed in the CRUSH map',
+        '  nothing was changed; look at the plan anew',
+      ].join('\n'),
+    );
+    expect(await at.ada.json('runs')).toEqual([]);
+    await at.lab.waitClean(60);
+  });
+});
+
 describe('what does not answer, exit 69, or does not let us in, exit 77', () => {
   it('a manager that was just killed: found out long before the monitors notice', async () => {
     await at.lab.kill('mgr');

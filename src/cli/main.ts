@@ -30,7 +30,7 @@ async function main(argv: readonly string[]): Promise<number> {
   try {
     await program.parseAsync(argv);
   } catch (thrown) {
-    exitCode = reportUsage(thrown);
+    exitCode = reportUsage(thrown, program, argv.slice(2));
   }
   return exitCode;
 }
@@ -55,16 +55,19 @@ function createProgram(start: Start): Command {
 }
 
 /** Help and version are no mistakes; every other end of the parser is one of usage. */
-function reportUsage(thrown: unknown): number {
+function reportUsage(thrown: unknown, program: Command, argv: readonly string[]): number {
   const io = createIo({ isQuiet: false });
   if (!(thrown instanceof CommanderError)) return reportError(thrown, io, false);
   if (thrown.code === 'commander.helpDisplayed' || thrown.code === 'commander.version') return 0;
   // `cephflow` alone: the help was written already
   if (thrown.code === 'commander.help') return 64;
-  const [what = '', ...guess] = thrown.message.replace(/^error: /, '').split('\n');
+  const command = program.commands.find((one) => argv.includes(one.name()));
+  const path = command ? `cephflow ${command.name()}` : 'cephflow';
+  const [said = '', ...guess] = thrown.message.replace(/^error: /, '').split('\n');
+  const what = said.replace(/^missing required argument '(.*)'$/, `${path} needs <$1>`);
   const hint = [
     ...guess.map((line) => line.replace(/^\((.*)\)$/, '$1')),
-    'type cephflow --help, or cephflow COMMAND --help',
+    command ? `type ${path} --help` : 'type cephflow --help, or cephflow COMMAND --help',
   ];
   return reportError(new CephflowError('USAGE', what, { hint: hint.join('\n  ') }), io, false);
 }

@@ -11,15 +11,15 @@ import { wrapSentence } from './text.ts';
 export function describePlan(plan: Plan, { refusals, effects }: Outlook, width: number | undefined): string {
   const steps = plan.steps.filter((step) => step.kind !== 'barrier');
   const rows = steps.map((step, index) => [String(index + 1), step.id, riskOf(step), step.title]);
-  const stepTable = table(['NO', 'STEP', 'RISK', 'WHAT IT DOES'], rows, { width, long: 'shortened' });
+  const titles = ['NO', 'STEP', 'RISK', 'WHAT IT DOES'];
+  const stepTable = table(titles, rows, { width, long: 'shortened' });
+  const isCut = stepTable !== table(titles, rows);
   const lines = [
     `${plan.playbook}${plan.target === '' ? '' : ` ${plan.target}`} on cluster ${plan.cluster} (${plan.fsid})`,
     plan.summary,
     '',
     stepTable,
-    ...(stepTable.includes('…') && width !== undefined
-      ? ['(cut to fit at …; whole with: plan … | less)']
-      : []),
+    ...(isCut ? ['(cut to fit at …; whole with: cephflow plan … | less)'] : []),
     '',
     ...effects.map((effect) => wrapSentence(effect, width, '  ')),
     `Plan: ${steps.length} steps${severeSteps(steps)}. Blockers: ${refusals.length === 0 ? 'none' : refusals.length}.`,

@@ -24,9 +24,13 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
   return [head, ...rows]
     .flatMap((row) => fitLast(row, last, room < leastRoom ? Number.POSITIVE_INFINITY : room, fit?.long))
     .map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(gap))
-    .map((line) => line.trimEnd())
+    .map((line) => cutLine(line.trimEnd(), fit))
     .join('\n');
 }
+
+/** Where the other columns alone are too wide, the line is cut wherever that is. */
+const cutLine = (line: string, fit: Fit | undefined) =>
+  fit?.width !== undefined && fit.long === 'shortened' ? shorten(line, fit.width) : line;
 
 const gap = '  ';
 

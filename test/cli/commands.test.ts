@@ -31,11 +31,7 @@ describe('cephflow: words that do not exist end with 64', () => {
   test('a mistyped option, also where one that is needed is missing', async () => {
     expect(await refusal(['replace', '--nod', 'x'])).toEqual({
       code: 64,
-      said: [
-        "USAGE  unknown option '--nod'",
-        '  Did you mean --node?',
-        '  type cephflow --help, or cephflow COMMAND --help',
-      ],
+      said: ["USAGE  unknown option '--nod'", '  Did you mean --node?', '  type cephflow replace --help'],
     });
   });
 
@@ -54,8 +50,15 @@ describe('cephflow: words that do not exist end with 64', () => {
       code: 64,
       said: [
         "USAGE  option '-o, --output <format>' argument 'yaml' is invalid. Allowed choices are text, json.",
-        '  type cephflow --help, or cephflow COMMAND --help',
+        '  type cephflow runs --help',
       ],
+    });
+  });
+
+  test('a word that is missing', async () => {
+    expect(await refusal(['show'])).toEqual({
+      code: 64,
+      said: ['USAGE  cephflow show needs <run>', '  type cephflow show --help'],
     });
   });
 

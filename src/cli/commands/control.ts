@@ -36,9 +36,9 @@ export const addControl: AddCommand = (program, start) => {
     .command('skip')
     .description('go on as if a step were done; its work is not done by anybody')
     .argument(...runArgument)
-    .option('--step <id>', 'the step')
-    .option('--reason <text>', 'why this is safe; recorded')
-    .option('--confirm <id>', 'the same step again')
+    .option('--step <id>', 'the step (needed)')
+    .option('--reason <text>', 'why this is safe; recorded (needed)')
+    .option('--confirm <id>', 'the same step again (needed)')
     .action((run: string, options: SkipOptions, command) =>
       start(command, (context) => {
         needOptions(command, ['step', 'reason', 'confirm']);
@@ -47,9 +47,9 @@ export const addControl: AddCommand = (program, start) => {
     );
   program
     .command('abort')
-    .description('start nothing more, give back what the run holds, and end it')
+    .description('start nothing more, give back what the run holds, and end it; what is done stays done')
     .argument(...runArgument)
-    .option('--reason <text>', 'why; recorded')
+    .option('--reason <text>', 'why; recorded (needed)')
     .action((run: string, options: { reason: string }, command) =>
       start(command, (context) => {
         needOptions(command, ['reason']);

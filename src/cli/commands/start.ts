@@ -92,7 +92,8 @@ interface StartFlags {
 function addShortcut(program: Command, start: Start, shortcut: Shortcut): void {
   const { name, playbook, about, flags } = shortcut;
   const command = program.command(name).description(`${about} (playbook ${playbook})`);
-  for (const { flag, about: what } of flags) command.option(flag, what);
+  for (const { flag, about: what, isNeeded } of flags)
+    command.option(flag, isNeeded ? `${what} (needed)` : what);
   startOptions(command).action((options: StartFlags, self: Command) =>
     start(self, (context) => {
       needOptions(

@@ -1,3 +1,4 @@
+import { CephflowError } from '../base/errors.ts';
 import type { StepQueue } from './queue.ts';
 import type { Delivery, Store } from './store.ts';
 
@@ -22,9 +23,12 @@ export interface DispatcherOptions {
 export function createDispatcher({ store, openQueue, onError }: DispatcherOptions): Dispatcher {
   const queues = new Map<string, StepQueue>();
   const rounds = new Map<string, { again: boolean; done: Promise<void> }>();
+  let isClosed = false;
 
   async function queueOf(run: string): Promise<StepQueue> {
     const { cluster } = await store.plan(run);
+    // one that is opened now would be closed by nobody
+    if (isClosed) throw new CephflowError('COMMAND_ABORTED', 'the worker is stopping');
     const queue = queues.get(cluster) ?? openQueue(cluster);
     queues.set(cluster, queue);
     return queue;
@@ -62,6 +66,7 @@ export function createDispatcher({ store, openQueue, onError }: DispatcherOption
     },
     isQueued: async (delivery) => (await queueOf(delivery.run)).isQueued(delivery),
     close: async () => {
+      isClosed = true;
       await Promise.all([...rounds.values()].map(({ done }) => done));
       await Promise.all([...queues.values()].map((queue) => queue.close()));
     },

@@ -48,18 +48,14 @@ export async function renewHold(delivery: Delivery, shop: Workshop, stopping: Ab
   const now = clockFrom(snapshot.nowMs);
   const renewal = await openRenewal(delivery, shop, { signal: stopping, now });
   const fault = 'fault' in renewal ? renewal.fault : await tryHold(() => renewal.renew());
-  if (fault) {
-    shop.log(`hold of step ${delivery.step} of run ${delivery.run} was not renewed: ${fault.message}`);
-    await shop.store.holdRenewed(delivery, tryAgainSoon(held, now()));
-    return;
-  }
-  if ('fault' in renewal) return;
-  const isKept = await shop.store.holdRenewed(delivery, renewal.next() ?? held);
-  // the run ended meanwhile and gave it back: we have just taken it anew
-  if (!isKept) {
-    const left = await tryHold(() => renewal.release());
-    if (left) shop.log(`hold of step ${delivery.step} of run ${delivery.run} is left over: ${left.message}`);
-  }
+  const hold = `hold of step ${delivery.step} of run ${delivery.run}`;
+  if (fault) shop.log(`${hold} was not renewed: ${fault.message}`);
+  const next = fault || 'fault' in renewal ? tryAgainSoon(held, now()) : (renewal.next() ?? held);
+  const isKept = await shop.store.holdRenewed(delivery, next);
+  if (isKept || 'fault' in renewal) return;
+  // the run ended meanwhile and gave it back: we have just taken it anew, perhaps also where no answer told so
+  const left = await tryHold(() => renewal.release());
+  if (left) shop.log(`${hold} is left over: ${left.message}`);
 }
 
 function tryAgainSoon({ expiresMs }: HoldView, nowMs: number): Omit<HoldView, 'step'> {

@@ -43,6 +43,8 @@ export interface Worker {
 
 /** What was aborted gets so long to record it; longer, and its lease runs out instead. */
 const abortLimitMs = 15_000;
+/** Leadership and queues are given back within this; a Redis that does not answer would keep us for ever. */
+const closeLimitMs = 5000;
 
 /** Start a worker, which also takes part in leading. */
 export function startWorker(options: WorkerOptions): Worker {
@@ -88,22 +90,26 @@ export function startWorker(options: WorkerOptions): Worker {
   return {
     stop: async (graceMs) => {
       state.isDraining = true;
-      await leader.stop();
-      const closing = Promise.all(consumers.map((consumer) => consumer.close()));
+      // not awaited here: while Redis is down they hang, and what is under way must end by the clock all the same
+      const closing = [leader.stop(), ...consumers.map((consumer) => consumer.close())];
       await endsWithin(graceMs, underWay);
       aborting.abort();
       await endsWithin(abortLimitMs, underWay);
-      await closing;
-      await dispatcher.close();
+      await endsWithin(closeLimitMs, closing, onError);
+      await endsWithin(closeLimitMs, [dispatcher.close()], onError);
       await opened.close();
     },
   };
 }
 
-async function endsWithin(limitMs: number, work: ReadonlySet<Promise<void>>): Promise<void> {
+async function endsWithin(
+  limitMs: number,
+  work: Iterable<Promise<void>>,
+  onError: (thrown: unknown) => void = () => undefined,
+): Promise<void> {
   const over = new AbortController();
   const limit = sleep(limitMs, undefined, { signal: over.signal }).catch(() => undefined);
-  await Promise.race([Promise.all(work), limit]);
+  await Promise.race([Promise.all([...work].map((one) => one.catch(onError))), limit]);
   over.abort();
 }
 

@@ -24,6 +24,8 @@ interface World {
   isSilent: boolean;
   calls: string[];
   fault?: CephflowError;
+  /** Waited for by a renewal after it took effect. */
+  renewing?: (signal: AbortSignal) => Promise<void>;
 }
 
 const silence = (world: World) => {
@@ -43,7 +45,10 @@ const silence = (world: World) => {
     },
     hold: {
       life: 'life',
-      renew: async (_values, { step }) => call('renew', step),
+      renew: async (_values, { step, signal }) => {
+        call('renew', step);
+        await world.renewing?.(signal);
+      },
       release: async (_values, { step }) => call('release', step),
     },
   });
@@ -161,4 +166,18 @@ test('hold: a release that fails for good leaves the run left-over', async () =>
   await goOn(bench, run);
   expect(await rig.runState(run)).toBe('left-over');
   expect((await bench.view(run, 2)).error?.message).toBe('no alertmanager');
+});
+
+test('hold: a renewal whose answer was lost while the run ended is given back', async () => {
+  const world: World = { isSilent: false, calls: [] };
+  const bench = openBench(rig, [silence(world), wait]);
+  const run = await bench.start(steps);
+  await bench.deliver(run);
+  world.renewing = async () => {
+    await goOn(bench, run);
+    throw new CephflowError('MONITORING_FAILED', 'the connection was lost');
+  };
+  await carryOut(renewal(run), bench.shop, never);
+  expect(await rig.runState(run)).toBe('succeeded');
+  expect(world.calls).toEqual(['take silence', 'renew silence', 'release silence', 'release silence']);
 });

@@ -13,6 +13,8 @@ import { planOf, type StepSketch } from './plans.ts';
 import { type PrivateRedis, startRedis } from './private-redis.ts';
 
 const limitMs = 20_000;
+/** The limits of a stop that waits for a Redis that is gone add up to less. */
+const stopLimitMs = 40_000;
 let server: PrivateRedis;
 let prefix: string;
 let store: Store;
@@ -36,8 +38,8 @@ const systems = {
   close: async () => undefined,
 } as unknown as Systems;
 
-async function work(name: string, tasks: readonly Task[]): Promise<Worker> {
-  const redis = await connectRedis(server.socket, 'worker');
+async function work(name: string, tasks: readonly Task[], socket = server.socket): Promise<Worker> {
+  const redis = await connectRedis(socket, 'worker');
   const own = await openStore(redis, { prefix });
   const started = startWorker({
     redis,
@@ -154,3 +156,40 @@ test('worker: one that stops gives its act grace, and leaves the rest to another
   expect(await waitUntil(async () => (await store.snapshot(run)).state === 'succeeded', limitMs)).toBe(true);
   expect(done).toEqual(['a', 'b']);
 });
+
+test('worker: one that is stopped while Redis is down ends its act by the clock', async () => {
+  const own = await startRedis();
+  const seen = { isActing: false, isAborted: false };
+  const slow = task({
+    name: 'work.slowly',
+    summary: 'Work',
+    risk: 'changes',
+    params: {},
+    run: (_values, { signal }) =>
+      new Promise<void>((_, reject) => {
+        seen.isActing = true;
+        signal.addEventListener('abort', () => {
+          seen.isAborted = true;
+          reject(signal.reason);
+        });
+      }),
+  });
+  try {
+    const worker = await work('one', [slow], own.socket);
+    const people = await openStore(await connectRedis(own.socket, 'producer'), { prefix });
+    await people.createRun(planFor([{ id: 'a', task: 'work.slowly' }], [slow]), { by: 'ann' });
+    await people.close();
+    expect(await waitUntil(async () => seen.isActing, limitMs)).toBe(true);
+    await own.kill();
+    const ended = { isSo: false };
+    const stopped = worker.stop(0).then(() => {
+      ended.isSo = true;
+    });
+    workers.splice(0);
+    expect(await waitUntil(async () => seen.isAborted, limitMs)).toBe(true);
+    expect(await waitUntil(async () => ended.isSo, stopLimitMs)).toBe(true);
+    await stopped;
+  } finally {
+    await own.stop();
+  }
+}, 90_000);

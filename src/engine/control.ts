@@ -1,3 +1,4 @@
+import { ulid } from 'ulid';
 import { CephflowError } from '../base/errors.ts';
 import { didYouMean } from '../base/nearest.ts';
 import type { Plan } from '../plan/plan.ts';
@@ -41,12 +42,13 @@ export interface Control {
 
 /** Make the control of a store. `dispatch` sends what became ready at once; without it the leader does, within a second. */
 export function createControl(store: Store, dispatch: (run: string) => void = () => undefined): Control {
+  // the connection sends a command again whose answer was lost: with an id of its own an act is done once
+  const once = (actor: Actor): Actor => ({ ...actor, request: actor.request ?? ulid().toLowerCase() });
   const indexOf = async ({ run, step }: StepName) => stepIndex(await store.plan(run), step);
 
   async function decide(name: StepName, verdict: 'approved' | 'rejected', actor: Actor): Promise<void> {
-    const { by, reason: comment = '', request } = actor;
-    const decision = { verdict, by, comment, ...(request !== undefined && { request }) };
-    await store.decide(name.run, await indexOf(name), decision);
+    const { reason: comment = '', ...who } = once(actor);
+    await store.decide(name.run, await indexOf(name), { verdict, comment, ...who });
     dispatch(name.run);
   }
 
@@ -60,16 +62,16 @@ export function createControl(store: Store, dispatch: (run: string) => void = ()
     reject: (name, actor) => decide(name, 'rejected', actor),
     retry: async (run, step, actor) => {
       const index = step === undefined ? undefined : await indexOf({ run, step });
-      const count = await store.retry(run, index, actor);
+      const count = await store.retry(run, index, once(actor));
       dispatch(run);
       return count;
     },
     skip: async (name, actor) => {
-      await store.skip(name.run, await indexOf(name), actor);
+      await store.skip(name.run, await indexOf(name), once(actor));
       dispatch(name.run);
     },
     abort: async (run, actor) => {
-      await store.abort(run, actor);
+      await store.abort(run, once(actor));
       dispatch(run);
     },
     snapshot: (run) => store.snapshot(run),

@@ -2,7 +2,7 @@ import type { CephflowError, ErrorCode } from '../base/errors.ts';
 import { forgetHold } from './holds.ts';
 import { breakRow } from './settle.ts';
 import type { Completed } from './store.ts';
-import { askPerson, waitForSystems } from './waits.ts';
+import { askPerson, waitForSystems, withoutAsking } from './waits.ts';
 import { type Job, recordError } from './workshop.ts';
 
 /** Tries of an act whose step and task say nothing: a hiccup is over by then, a fault is not. */
@@ -76,7 +76,10 @@ function pause(job: Job, error: CephflowError, { beforeActing = false } = {}): P
   return askPerson(job, {
     reason: `${error.code}: ${error.message}`,
     question,
-    observed: { ...breakRow(job.observed), ...(beforeActing && { mustAnswer: question }) },
+    about: beforeActing ? 'act' : error.code,
+    observed: beforeActing
+      ? { ...withoutAsking(breakRow(job.observed)), mustAnswer: question }
+      : breakRow(job.observed),
   });
 }
 

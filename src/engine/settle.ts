@@ -10,6 +10,8 @@ export type Observed = {
   readonly best?: { readonly distance: number | null; readonly text: string; readonly atMs: number };
   /** Since when the engine itself asks a person something. */
   readonly askedMs?: number;
+  /** What that question is about: an answer counts for nothing else. `act`: the act of unknown end; else see waits.ts. */
+  readonly askedAbout?: string;
   /** The question that a person must answer before the act is tried again, whatever its risk. */
   readonly mustAnswer?: string;
   /** When a person last said to go on: time limits and stalls count from here. */

@@ -80,7 +80,8 @@ async function verify(job: Job, answer: Answer | undefined): Promise<Completed |
     return succeed(job, { acted: true, ...(grant.output !== undefined && { output: grant.output }) });
   }
   const mayRepeat = answer === undefined ? task.risk === 'changes' : !isSevere(task);
-  if (verdict !== 'approved' && (!mayRepeat || observed.mustAnswer !== undefined)) {
+  const isApproved = verdict === 'approved' && observed.askedAbout === 'act';
+  if (!isApproved && (!mayRepeat || observed.mustAnswer !== undefined)) {
     return askAboutUnknown(job, answer);
   }
   if ((await shop.store.verified(grant)) === 'lost') return undefined;
@@ -96,7 +97,7 @@ function askAboutUnknown(job: Job, answer: Answer | undefined): Promise<undefine
   const reason = `the act of ${step.id} was begun and its end is not known; ${seen}`;
   const usual = `${reason}. Look at the cluster; then approve to do it again, or skip the step if it is done, or abort the run`;
   const question = observed.mustAnswer ?? usual;
-  return askPerson(job, { reason, question, observed, mayHaveActed: true });
+  return askPerson(job, { reason, question, about: 'act', observed, mayHaveActed: true });
 }
 
 function rejected(job: Job): Promise<Completed> {

@@ -11,6 +11,8 @@ export interface Wait {
   readonly observed: Observed;
   readonly progress?: Progress;
   readonly question?: string;
+  /** What the engine's own question is about; absent: whether to go on waiting. */
+  readonly about?: string;
   readonly askInMs?: number | null;
   /** A stall is of what moves by itself; a blocker or an unreachable system is none. */
   readonly mayStall?: boolean;
@@ -28,19 +30,30 @@ const reminderMs = 600_000;
 export async function waitOn(job: Job, wait: Wait): Promise<Completed | undefined> {
   const timedOut = timeLimitPassed(job, wait.observed);
   if (timedOut && job.step.timeout?.outcome === 'fail') return failForTime(job, timedOut, wait);
-  if (wait.question !== undefined) return park(job, wait);
+  // the task's own question takes the place of one of the engine's
+  if (wait.question !== undefined) return park(job, { ...wait, observed: withoutAsking(wait.observed) });
   const question = (timedOut && `${timedOut}: ${goOn}`) ?? stallQuestion(job, wait);
   if (question === undefined) return park(job, wait);
-  const askedMs = wait.observed.askedMs ?? job.now();
-  return park(job, { ...wait, question, observed: { ...wait.observed, askedMs } });
+  return park(job, { ...wait, question, observed: asking(job, wait) });
 }
 
 const goOn = 'approve to go on waiting as long again, or skip the step, or abort the run';
 
 /** Ask a person before anything else is done; what was asked stays until it is answered. */
 export async function askPerson(job: Job, wait: Wait & { readonly question: string }): Promise<undefined> {
-  const askedMs = wait.observed.askedMs ?? job.now();
-  return park(job, { askInMs: reminderMs, ...wait, observed: { ...wait.observed, askedMs } });
+  return park(job, { askInMs: reminderMs, ...wait, observed: asking(job, wait) });
+}
+
+/** A question is asked since now, unless this very one was being asked: an answer to another one is none to it. */
+function asking(job: Job, { observed, about = 'going on' }: Wait): Observed {
+  const isSame = observed.askedMs !== undefined && observed.askedAbout === about;
+  return { ...observed, askedMs: isSame ? observed.askedMs : job.now(), askedAbout: about };
+}
+
+/** Forget that the engine asks something: what it asked is no longer the question. */
+export function withoutAsking(observed: Observed): Observed {
+  const { askedMs: _asked, askedAbout: _about, ...rest } = observed;
+  return rest;
 }
 
 async function park(job: Job, wait: Wait): Promise<undefined> {

@@ -148,6 +148,7 @@ export function takeUpDecision(grant: Grant): {
   const { decision } = grant;
   const isAnswer = decision && observed.askedMs !== undefined && decision.atMs >= observed.askedMs;
   if (!isAnswer) return { observed, verdict: undefined };
-  const { askedMs: _answered, mustAnswer: _settled, ...rest } = observed;
-  return { observed: { ...rest, calmMs: decision.atMs }, verdict: decision.verdict };
+  const { askedMs: _answered, mustAnswer, ...rest } = observed;
+  const open = mustAnswer !== undefined && observed.askedAbout !== 'act' ? { mustAnswer } : {};
+  return { observed: { ...rest, ...open, calmMs: decision.atMs }, verdict: decision.verdict };
 }

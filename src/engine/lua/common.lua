@@ -51,6 +51,17 @@ local function forget(i, letters)
   redis.call('HDEL', K.mem, unpack(fields))
 end
 
+-- What was asked before is asked no more: nobody can answer it, and an answer already given is none to the next question.
+local function close_question(i)
+  redis.call('HDEL', K.wait, i)
+  forget(i, 'd')
+  local seen = recall(i, 'o')
+  if not seen or not string.find(seen, '"askedMs":', 1, true) then return end
+  local observed = cjson.decode(seen)
+  observed.askedMs = nil
+  redis.call('HSET', K.mem, i .. ':o', cjson.encode(observed))
+end
+
 local function event(k, kind, ...)
   redis.call('XADD', k.ev, 'MAXLEN', '~', EVENTS_KEPT, '*', 'k', kind, ...)
 end

@@ -6,6 +6,7 @@ if not holds_lease(i, ARGV[2]) then return { 'lost' } end
 if what == 'acting' then
   if run_state() == 'aborting' and not is_finally(i) then return { 'refused' } end
   redis.call('HSET', K.mem, i .. ':a', now, i .. ':m', now)
+  close_question(i)
 elseif what == 'acted' then
   redis.call('HSET', K.mem, i .. ':A', value)
   forget(i, 'a')
@@ -18,7 +19,7 @@ elseif what == 'remember' then
   return { 'accepted', recall(i, 'r') }
 elseif what == 'observe' then
   redis.call('HSET', K.mem, i .. ':o', value)
-  if ARGV[5] == '1' then forget(i, 'd') end
+  if ARGV[5] == '1' then close_question(i) end
 elseif what == 'hold' then
   redis.call('HSET', K.holds, i, value .. ' ' .. ARGV[5] .. ' 0')
   redis.call('ZADD', timers, ARGV[5], K.run .. '|' .. i .. '|h')

@@ -96,6 +96,59 @@ finally:
   });
 });
 
+describe('playbooks: mistakes of both kinds in one file', () => {
+  const lint = (text: string) => {
+    const { playbook, draft, problems } = parsePlaybook(text, 'x.yaml');
+    expect(playbook).toBeUndefined();
+    return formatProblems([...problems, ...(draft ? checkPlaybook(draft, tasks, new Map()) : [])]).split(
+      '\n',
+    );
+  };
+
+  test('form, tasks, parameters, expressions and durations are told together', () => {
+    const text = `${head}params:
+  share: { kind: nod, about: A share }
+steps:
+  - { task: noop.doo }
+  - { task: osd.touch, with: { osd: "\${params.shar}" }, timeout: { after: 5min } }
+  - { task: noop.do, with: { wieght: 0 }, pol: 3s }
+`;
+    expect(lint(text)).toEqual([
+      expect.stringContaining('x.yaml:4:18  unknown kind "nod"'),
+      'x.yaml:6:13  unknown task "noop.doo": expected a name that cephflow tasks lists. Did you mean "noop.do"?',
+      expect.stringMatching(/^x\.yaml:7:\d+ {2}there is no shar: expected one of share/),
+      expect.stringMatching(/^x\.yaml:7:\d+ {2}after is "5min": expected a duration/),
+      'x.yaml:8:30  noop.do has no parameter "wieght": it has none.',
+      expect.stringContaining('x.yaml:8:43  unknown key "pol" in a step'),
+    ]);
+  });
+
+  test('nothing is told that only follows from what could not be read', () => {
+    const text = `${head}params:
+  node: { kind: nod, about: A node }
+steps:
+  - { id: first, tsk: noop.do }
+  - { task: noop.do, after: [first] }
+  - { task: osd.touch, whit: { osd: osd.3 } }
+  - group: { for-each: [1], steps: [{ task: osd.touch, with: { osd: "\${osd}" } }] }
+  - { task: node.weigh, with: { node: "\${params.node}", weight: 1 } }
+`;
+    expect(lint(text)).toEqual([
+      expect.stringContaining('x.yaml:4:17  unknown kind "nod"'),
+      expect.stringContaining('x.yaml:6:18  unknown key "tsk" in a step'),
+      expect.stringContaining('x.yaml:8:24  unknown key "whit" in a step'),
+      expect.stringContaining('x.yaml:9:24  for-each has a list'),
+    ]);
+  });
+
+  test('a key that stands twice does not hide the rest', () => {
+    expect(lint(`${head}summary: again\nsteps:\n  - { task: noop.doo }\n`)).toEqual([
+      'x.yaml:3:1  this is not YAML: the same key stands twice in one mapping',
+      expect.stringContaining('x.yaml:5:13  unknown task "noop.doo"'),
+    ]);
+  });
+});
+
 describe('playbooks: mistakes that a look at tasks and names finds', () => {
   test('are all reported at once, each with its place and the nearest right name', () => {
     const text = `${head}params:

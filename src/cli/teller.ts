@@ -99,7 +99,7 @@ export function createTeller(told: Told, before: readonly StepState[]) {
 }
 
 /** Say how a run that is over has ended: `run 7Q2M succeeded: 18/18 done in 1h05m, 2 of them skipped`. */
-export function describeEnd(plan: Plan, snapshot: RunSnapshot): string {
+function describeEnd(plan: Plan, snapshot: RunSnapshot): string {
   const { run, state, states, counts, createdMs, endedMs, nowMs } = snapshot;
   const took = formatDuration((endedMs ?? nowMs) - createdMs);
   const skipped = counts.skipped ? `, ${counts.skipped} of them skipped` : '';

@@ -2,7 +2,7 @@ import type { CephflowError, ErrorCode } from '../base/errors.ts';
 import { forgetHold } from './holds.ts';
 import { breakRow } from './settle.ts';
 import type { Completed } from './store.ts';
-import { askPerson, waitForSystems, withoutAsking } from './waits.ts';
+import { askPerson, hasBegun, waitForSystems, withoutAsking } from './waits.ts';
 import { type Job, recordError } from './workshop.ts';
 
 /** Tries of an act whose step and task say nothing: a hiccup is over by then, a fault is not. */
@@ -29,8 +29,7 @@ export function failQuestion(job: Job, error: CephflowError): Promise<Completed 
   if (job.signal.aborted) return leaveToOthers(job);
   if (error.disposition === 'retry') return waitForSystems(job, error);
   if (error.disposition === 'pause') return pause(job, error);
-  // in mode verify nobody knows yet how the act ended; in read-back it is known that it was done
-  return fail(job, error, job.grant.mode === 'verify');
+  return fail(job, error, hasBegun(job));
 }
 
 /**

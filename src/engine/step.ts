@@ -8,7 +8,7 @@ import { fail, failQuestion } from './failures.ts';
 import { adoptHold } from './holds.ts';
 import { type Standing, weigh } from './settle.ts';
 import type { Completed, Outcome } from './store.ts';
-import { askPerson, waitOn } from './waits.ts';
+import { askPerson, hasBegun, waitOn, withoutAsking } from './waits.ts';
 import { claimNext, type Job } from './workshop.ts';
 
 /**
@@ -51,11 +51,12 @@ function maybeShared({ grant, task }: Job): boolean {
 async function actAndReadBack(job: Job): Promise<Completed | undefined> {
   const acted = await act(job);
   if ('ended' in acted) return acted.ended;
-  const done = await askDone(job, { shared: false });
-  // the act is recorded as done: the next delivery only asks
-  if ('error' in done)
-    return failQuestion({ ...job, grant: { ...job.grant, mode: 'read-back' } }, done.error);
-  return readBack(job, done.value, acted.output);
+  // the act is recorded as done, and what was asked before it is no question any more: the next delivery only asks
+  const observed = withoutAsking(job.observed);
+  const after: Job = { ...job, observed, grant: { ...job.grant, mode: 'read-back' } };
+  const done = await askDone(after, { shared: false });
+  if ('error' in done) return failQuestion(after, done.error);
+  return readBack(after, done.value, acted.output);
 }
 
 /** After the act: wait until it has taken effect, and never act again. */
@@ -106,12 +107,12 @@ function rejected(job: Job): Promise<Completed> {
   const error = new CephflowError('REJECTED', `${decision?.by} rejected going on with ${job.step.id}${why}`, {
     hint: 'retry the step to ask again, or skip it, or abort the run',
   });
-  return fail(job, error, job.grant.mode === 'verify');
+  return fail(job, error, hasBegun(job));
 }
 
 function keepWaiting(job: Job, standing: Standing & { isDone: false }): Promise<Completed | undefined> {
   const { isDone: _not, ...wait } = standing;
-  return waitOn(job, { ...wait, mayStall: true, mayHaveActed: job.grant.mode === 'verify' });
+  return waitOn(job, { ...wait, mayStall: true, mayHaveActed: hasBegun(job) });
 }
 
 function succeed(job: Job, result: Pick<Outcome, 'acted' | 'output'>): Promise<Completed> {

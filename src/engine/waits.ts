@@ -72,12 +72,19 @@ async function park(job: Job, wait: Wait): Promise<undefined> {
 
 /** Wait because a system that is asked does not answer: that must not fail a run that waits for days. */
 export function waitForSystems(job: Job, error: CephflowError): Promise<Completed | undefined> {
-  const mayHaveActed = job.grant.mode !== 'act';
   return waitOn(job, {
     reason: `${error.code}: ${error.message}`,
     observed: breakRow(job.observed),
-    mayHaveActed,
+    mayHaveActed: hasBegun(job),
   });
+}
+
+/**
+ * Tell whether the act is begun or done and nobody has seen its effect: such a step keeps the cluster's act lock even
+ * when it fails, until a person has looked.
+ */
+export function hasBegun({ grant }: Pick<Job, 'grant'>): boolean {
+  return grant.mode !== 'act';
 }
 
 /** The words for a step whose time limit has passed; undefined while it has not, or has none. */

@@ -39,6 +39,8 @@ local function run_state() return redis.call('HGET', K.meta, 'state') end
 local function is_over(s) return s == 'succeeded' or s == 'aborted' or s == 'left-over' end
 local function recall(i, letter) return redis.call('HGET', K.mem, i .. ':' .. letter) end
 local function is_acting(i) return redis.call('HEXISTS', K.mem, i .. ':a') == 1 end
+-- Begun, or done under the cluster's act lock and its effect not read back: such a step is not cancelled.
+local function is_under_way(i) return is_acting(i) or (recall(i, 'l') and recall(i, 'A')) end
 local function delivery_of(k, i) return redis.call('BITFIELD', k.dlv, 'GET', 'u32', '#' .. i)[1] end
 local function token_of(i) return redis.call('GETRANGE', K.tok, i * 8, i * 8 + 7) end
 local function holds_lease(i, token) return state(K, i) == 'R' and token_of(i) == token end

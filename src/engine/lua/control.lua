@@ -23,7 +23,7 @@ local function abort()
   for n = 1, #all do
     local s, step = string.sub(all, n, n), n - 1
     if string.sub(parts, n, n) == 'm' then
-      if s == 'p' or ((s == 'r' or s == 'w') and not is_acting(step)) then
+      if s == 'p' or ((s == 'r' or s == 'w') and not is_under_way(step)) then
         cancel(step)
         count = count + 1
       elseif s == 'f' then

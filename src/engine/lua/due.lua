@@ -25,7 +25,7 @@ elseif s == 'R' then
   redis.call('HDEL', K.lease, i)
   if is_acting(i) then
     make_ready(K, i, '?')
-  elseif run_state() == 'aborting' and not is_finally(i) then
+  elseif run_state() == 'aborting' and not is_finally(i) and not is_under_way(i) then
     cancel(i)
     settle(false, 1)
   else

@@ -21,7 +21,7 @@ if ARGV[6] ~= '' then
   redis.call('HINCRBY', K.mem, i .. ':t', 1)
   if ARGV[7] ~= '1' then forget(i, 'a') end
 end
-if run_state() == 'aborting' and not is_finally(i) and not is_acting(i) then
+if run_state() == 'aborting' and not is_finally(i) and not is_under_way(i) then
   cancel(i)
   settle(false, 1)
   return 'accepted'

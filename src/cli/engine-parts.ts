@@ -1,59 +1,83 @@
-import { statSync } from 'node:fs';
-import { join } from 'node:path';
 import { CephflowError } from '../base/errors.ts';
-import { type AgentOptions, agentStatus, ensureAgent, reviveAgent, stopAgent } from '../engine/agent.ts';
-import { createControl } from '../engine/control.ts';
-import { findEmbeddedRedis, startEmbeddedRedis, stopEmbeddedRedis } from '../engine/embedded.ts';
+import { agentStatus, ensureAgent, stopAgent } from '../engine/agent.ts';
+import { type Control, createControl } from '../engine/control.ts';
+import { findEmbeddedRedis, isUnreachable, openOnEmbedded, stopEmbeddedRedis } from '../engine/embedded.ts';
 import { findProgram } from '../engine/processes.ts';
 import { connectRedis } from '../engine/redis.ts';
 import type { Store } from '../engine/store.ts';
 import { openStore } from '../engine/store-open.ts';
+import { createKeeper } from './agent-keeper.ts';
 import type { Check, Finding } from './finding.ts';
 import type { EngineParts, Wire } from './parts.ts';
 
 /** Prefix of every key in Redis. */
 export const storePrefix = 'cephflow';
 
-/** Put the engine's parts together for a command of a person. */
-export function createEngineParts(wire: Wire): EngineParts {
+/**
+ * Put the engine's parts together for a command of a person.
+ * @param warn tells a person what the command could not bring about by itself
+ */
+export function createEngineParts(wire: Wire, warn: (text: string) => void): EngineParts {
   const { stateDir, searchPath } = wire;
-  const agent: AgentOptions = { stateDir, ...wire.agent };
   const isEmbedded = async () => (await wire.config()).redis === undefined;
+  const keeper = createKeeper(wire, warn);
   let opened: Promise<Store> | undefined;
   const keepGoing = async (store: Store) => {
-    if (!(await isEmbedded())) return;
-    const unfinished = async () => (await store.unfinishedRuns()).length;
-    if ((await unfinished()) > 0 && (await isOutdated(wire))) await stopAgent(stateDir);
-    await reviveAgent({ ...agent, unfinished });
+    if (await isEmbedded()) await keeper.keepGoing(store);
   };
   const open = async () => {
     const { redis } = await wire.config();
-    const url = redis?.url ?? (await startEmbeddedRedis({ stateDir, searchPath })).socket;
-    const store = await openStore(await connectRedis(url, 'producer'), { prefix: storePrefix });
-    try {
-      await keepGoing(store);
-      return store;
-    } catch (thrown) {
-      await store.close();
-      throw thrown;
-    }
+    if (redis) return connectStore(redis.url);
+    return openOnEmbedded({ stateDir, searchPath }, async (socket) => {
+      const store = await connectStore(socket);
+      try {
+        await keeper.keepGoing(store);
+        return store;
+      } catch (thrown) {
+        await store.close();
+        throw thrown;
+      }
+    });
   };
   const parts: EngineParts = {
     store: () => {
       opened ??= open();
       return opened;
     },
-    control: async () => createControl(await parts.store()),
-    keepGoing: async () => keepGoing(await parts.store()),
+    control: async () => {
+      const store = await parts.store();
+      const control = createControl(store);
+      const startRun: Control['startRun'] = async (plan, actor) => {
+        if (await isEmbedded()) await keeper.makeReady(store, [plan.cluster]);
+        return control.startRun(plan, actor);
+      };
+      return { ...control, startRun };
+    },
+    keepGoing: async () => {
+      const store = await parts.store();
+      try {
+        await keepGoing(store);
+      } catch (thrown) {
+        if (!isUnreachable(thrown) || !(await isEmbedded())) throw thrown;
+        // its server was ended while we connected: what was written is kept, and somebody must work on it
+        opened = undefined;
+        await store.close();
+        await parts.store();
+      }
+    },
     startAgent: async () => {
-      if (await isEmbedded()) return ensureAgent(agent);
-      throw new CephflowError('NOT_CONFIGURED', 'with redis.url in the config there is no agent', {
-        hint: 'its work is done by: cephflow worker',
-      });
+      if (!(await isEmbedded()))
+        throw new CephflowError('NOT_CONFIGURED', 'with redis.url in the config there is no agent', {
+          hint: 'its work is done by: cephflow worker',
+        });
+      if (await agentStatus(stateDir))
+        await keeper.makeReady(await parts.store(), Object.keys((await wire.config()).clusters));
+      return ensureAgent({ stateDir, ...wire.agent });
     },
     agentState: async () => {
       const status = await agentStatus(stateDir);
-      return { isRunning: status !== undefined, pid: status?.pid, unfinished: status?.unfinished, stateDir };
+      const isRunning = status !== undefined;
+      return { isRunning, pid: status?.pid, unfinished: status?.unfinished, stateDir, ...status?.serves };
     },
     stopAgent: () => stopAgent(stateDir),
     examine: (check) => examineEngine(wire, check),
@@ -69,20 +93,15 @@ export function createEngineParts(wire: Wire): EngineParts {
   return parts;
 }
 
-/** An agent keeps the config it was started with: after an edit it would go on with what was just mended. */
-async function isOutdated({ stateDir, config }: Wire): Promise<boolean> {
-  if (!(await agentStatus(stateDir))) return false;
-  const startedMs = modifiedMs(join(stateDir, 'agent.pid'));
-  return (await config()).files.some((file) => modifiedMs(file) > startedMs);
+async function connectStore(url: string): Promise<Store> {
+  return openStore(await connectRedis(url, 'producer'), { prefix: storePrefix });
 }
-
-const modifiedMs = (file: string): number => statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0;
 
 async function* examineEngine(wire: Wire, check: Check): AsyncGenerator<Finding> {
   const { redis } = await wire.config();
   if (redis) {
     yield check('redis', async () => {
-      const store = await openStore(await connectRedis(redis.url, 'producer'), { prefix: storePrefix });
+      const store = await connectStore(redis.url);
       const unfinished = await store.unfinishedRuns().finally(() => store.close());
       return `${new URL(redis.url).host} answers; ${unfinished.length} unfinished runs`;
     });
@@ -91,7 +110,9 @@ async function* examineEngine(wire: Wire, check: Check): AsyncGenerator<Finding>
   yield check('redis', () => examineEmbedded(wire));
   yield check('agent', async () => {
     const status = await agentStatus(wire.stateDir);
-    return status ? `runs as process ${status.pid}` : 'does not run; it is started when there is a run';
+    if (!status) return 'does not run; it is started when there is a run';
+    const { files = [], clusters = [] } = status.serves ?? {};
+    return [`runs as process ${status.pid}`, ...files, ...clusters].join(', ');
   });
 }
 

@@ -66,7 +66,9 @@ export async function beAgent({ wire, io }: Labour): Promise<void> {
     log: logLine(io),
     start: async ({ socket }) => {
       const { worker, store } = await begin({ wire, io }, socket, {});
+      const { clusters, files } = await wire.config();
       return {
+        serves: { clusters: Object.keys(clusters), files },
         unfinished: async () => (await store.unfinishedRuns()).length,
         stop: async (ms) => {
           await worker.stop(ms);

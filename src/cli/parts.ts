@@ -54,6 +54,9 @@ interface AgentState {
   readonly pid: number | undefined;
   readonly unfinished: number | undefined;
   readonly stateDir: string;
+  /** Names of the clusters it works on, and the config files it was started with; absent where none works. */
+  readonly clusters?: readonly string[];
+  readonly files?: readonly string[];
 }
 
 /** Hold the engine as the commands use it: the embedded one, or that of `redis.url`. */

@@ -17,7 +17,7 @@ export function createWire({ globals, io }: { readonly globals: Globals; readonl
   const systems = new Map<string, Promise<Systems>>();
   const engine = once(async () => {
     const { createEngineParts } = await import('./engine-parts.ts');
-    return createEngineParts(wire);
+    return createEngineParts(wire, io.warn);
   });
   const log = globals.verbose ? (entry: CommandEntry) => io.warn(describeCommand(entry)) : () => undefined;
   const open = async (cluster: string, tell: (entry: CommandEntry) => void) => {

@@ -9,6 +9,16 @@ export interface AgentStatus {
   readonly startedAs: string | undefined;
   readonly state: 'starting' | 'working' | 'stopping';
   readonly unfinished: number;
+  /** What its config names, once it works; absent before. */
+  readonly serves?: AgentServes;
+}
+
+/** Tell what an agent works with: it keeps the config that it was started with. */
+export interface AgentServes {
+  /** Names of the clusters whose steps it takes. */
+  readonly clusters: readonly string[];
+  /** Config files it has read, in their order. */
+  readonly files: readonly string[];
 }
 
 /** What an agent can be asked over its socket. */
@@ -43,7 +53,7 @@ function readStatus(text: string): AgentStatus | undefined {
 /** Listen for questions. The caller holds the agent's lock: a socket file that is there is left from a dead one. */
 export async function listenForQuestions(
   stateDir: string,
-  answer: (question: AgentQuestion) => AgentStatus,
+  answer: (question: AgentQuestion) => Promise<AgentStatus>,
 ): Promise<{ close(): Promise<void> }> {
   const socket = await agentSocket(stateDir);
   await rm(socket, { force: true });
@@ -53,7 +63,7 @@ export async function listenForQuestions(
     connection.once('data', (chunk) => {
       const question = chunk.toString().trim();
       if (question === 'status' || question === 'stop')
-        connection.end(`${JSON.stringify(answer(question))}\n`);
+        void answer(question).then((status) => connection.end(`${JSON.stringify(status)}\n`));
       else connection.destroy();
     });
   });

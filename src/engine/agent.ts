@@ -5,6 +5,8 @@ import { CephflowError, lastLines } from '../base/errors.ts';
 import { type AgentStatus, askAgent } from './agent-socket.ts';
 import { isAlive, processStart, waitUntil } from './processes.ts';
 
+export type { AgentServes } from './agent-socket.ts';
+
 /** Say which agent is meant and how it is started. */
 export interface AgentOptions {
   readonly stateDir: string;

@@ -50,6 +50,29 @@ export async function startEmbeddedRedis(options: EmbeddedOptions): Promise<Embe
 }
 
 /**
+ * Start the embedded Redis where it does not run, and open something on it. An agent or a command that ends may be
+ * stopping the very server that was found: then it is started and opened once more.
+ * @throws as startEmbeddedRedis and `open` do
+ */
+export async function openOnEmbedded<T>(
+  options: EmbeddedOptions,
+  open: (socket: string) => Promise<T>,
+): Promise<T> {
+  const attempt = async () => open((await startEmbeddedRedis(options)).socket);
+  try {
+    return await attempt();
+  } catch (thrown) {
+    if (!isUnreachable(thrown)) throw thrown;
+    return attempt();
+  }
+}
+
+/** Tell whether an error says that Redis has gone. */
+export function isUnreachable(thrown: unknown): boolean {
+  return thrown instanceof CephflowError && thrown.code === 'REDIS_UNREACHABLE';
+}
+
+/**
  * Find the embedded Redis if it runs and answers; a socket file of a dead one is no sign of life.
  * @returns undefined where none answers
  */

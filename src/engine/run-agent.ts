@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type AgentStatus, askAgent, listenForQuestions } from './agent-socket.ts';
+import { type AgentServes, type AgentStatus, askAgent, listenForQuestions } from './agent-socket.ts';
 import { type EmbeddedRedis, startEmbeddedRedis, stopEmbeddedRedis } from './embedded.ts';
 import { type FileLock, lockFile } from './file-lock.ts';
 import { processStart, waitUntil } from './processes.ts';
@@ -9,6 +9,7 @@ import { understandThrown } from './thrown.ts';
 
 /** What an agent does all day: a worker on the embedded Redis. */
 interface AgentWork {
+  readonly serves: AgentServes;
   unfinished(): Promise<number>;
   /** Stop the worker and close every connection. */
   stop(graceMs: number): Promise<void>;
@@ -36,6 +37,8 @@ const lockWaitMs = 45_000;
 const lookEveryMs = 1000;
 /** What is under way when it is told to stop gets so long to end by itself. */
 const graceMs = 30_000;
+/** Who stops an agent waits this long for a fresh count of its runs: less than a question may take. */
+const recountLimitMs = 1500;
 
 /** Be the agent, in the foreground, until idle or stopped. One per state folder: another one ends at once. */
 export async function runAgent(options: RunAgentOptions): Promise<AgentEnd> {
@@ -46,17 +49,19 @@ export async function runAgent(options: RunAgentOptions): Promise<AgentEnd> {
     return 'another-runs';
   }
   const stopping = new AbortController();
-  const status = {
+  const status: LiveStatus = {
     pid: process.pid,
     startedAs: processStart(process.pid),
-    state: 'starting' as AgentStatus['state'],
+    state: 'starting',
     unfinished: 0,
   };
+  const counting: Counting = { recount: async () => undefined };
   await writeFile(join(stateDir, 'agent.pid'), JSON.stringify(status), { mode: 0o600 });
   const listen = () =>
-    listenForQuestions(stateDir, (question) => {
+    listenForQuestions(stateDir, async (question) => {
       if (question === 'stop') {
         status.state = 'stopping';
+        await counting.recount();
         // the answer goes out first
         setImmediate(() => stopping.abort());
       }
@@ -65,7 +70,7 @@ export async function runAgent(options: RunAgentOptions): Promise<AgentEnd> {
   try {
     const questions = await listen();
     const signal = AbortSignal.any([options.signal, stopping.signal]);
-    return await live({ ...options, signal, status, questions, listen });
+    return await live({ ...options, signal, status, counting, questions, listen });
   } finally {
     await lock.release();
   }
@@ -83,8 +88,16 @@ async function becomeTheOne(stateDir: string, searchPath: string): Promise<FileL
   return lock;
 }
 
+type LiveStatus = { -readonly [Key in keyof AgentStatus]: AgentStatus[Key] };
+
+/** Filled when there is something to count. */
+interface Counting {
+  recount(): Promise<void>;
+}
+
 interface Life extends RunAgentOptions {
-  readonly status: { state: AgentStatus['state']; unfinished: number };
+  readonly status: LiveStatus;
+  readonly counting: Counting;
   questions: { close(): Promise<void> };
   listen(): Promise<{ close(): Promise<void> }>;
 }
@@ -99,7 +112,11 @@ async function live(life: Life): Promise<AgentEnd> {
       await stopEmbeddedRedis(stateDir, { unlessUsed: true });
       throw thrown;
     });
-    if (!signal.aborted) status.state = 'working';
+    status.serves = work.serves;
+    life.counting.recount = () => untilLate(count(work, life), recountLimitMs);
+    // one that is asked at once must not say that there is nothing left to do
+    await life.counting.recount();
+    if (status.state === 'starting') status.state = 'working';
     log(`the agent works (pid ${process.pid}, Redis pid ${redis.pid})`);
     while (await staysBusy(life, work)) {
       // from now on a command that starts a run finds no agent and starts one, which waits for our lock
@@ -126,7 +143,10 @@ async function staysBusy(life: Life, work: AgentWork): Promise<boolean> {
       () => undefined,
     );
     if (life.signal.aborted) return false;
-    if ((await count(work, life)) > 0) busyAtMs = Date.now();
+    // a Redis that is gone may leave the question hanging: a stop does not wait for it
+    const unfinished = await unlessAborted(life.signal, count(work, life));
+    if (life.signal.aborted) return false;
+    if (unfinished !== 0) busyAtMs = Date.now();
     else if (Date.now() - busyAtMs >= life.idleMs) return true;
   }
   return false;
@@ -143,4 +163,22 @@ async function count(work: AgentWork, { stateDir, searchPath, status, log }: Lif
     return Math.max(1, status.unfinished);
   }
   return status.unfinished;
+}
+
+/** Wait for something, but no longer than the limit. */
+async function untilLate(work: Promise<unknown>, limitMs: number): Promise<void> {
+  await unlessAborted(AbortSignal.timeout(limitMs), work);
+}
+
+/** Wait for something that never fails, but not after the signal: then undefined. */
+function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T | undefined> {
+  return new Promise((resolve) => {
+    const leave = () => resolve(undefined);
+    signal.addEventListener('abort', leave, { once: true });
+    if (signal.aborted) leave();
+    void work.then((value) => {
+      signal.removeEventListener('abort', leave);
+      resolve(value);
+    });
+  });
 }

@@ -13,6 +13,7 @@ await runAgent({
   idleMs: Number(idleMs),
   signal: stopping.signal,
   start: async () => ({
+    serves: { clusters: ['lab1'], files: ['/etc/cephflow/config.yaml'] },
     unfinished: async () => Number(await readFile(join(stateDir, 'unfinished'), 'utf8')),
     stop: async () => undefined,
   }),

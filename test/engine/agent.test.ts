@@ -66,6 +66,28 @@ test('agent: stop ends it, and Redis too unless runs are unfinished', async () =
   expect(await stopAgent(stateDir)).toBeUndefined();
 });
 
+test('agent: one that is stopped at once has counted its runs, and its Redis stays', async () => {
+  await setUnfinished(3);
+  await ensureAgent(options());
+  expect(await stopAgent(stateDir)).toEqual({ unfinished: 3 });
+  expect(await findEmbeddedRedis(stateDir)).toBeDefined();
+});
+
+test('agent: what came since it last counted is counted when it is stopped', async () => {
+  await setUnfinished(0);
+  await ensureAgent(options());
+  await setUnfinished(2);
+  expect(await stopAgent(stateDir)).toEqual({ unfinished: 2 });
+});
+
+test('agent: tells the clusters and the config that it works with', async () => {
+  await ensureAgent(options());
+  expect((await agentStatus(stateDir))?.serves).toEqual({
+    clusters: ['lab1'],
+    files: ['/etc/cephflow/config.yaml'],
+  });
+});
+
 test('agent: ends itself and Redis when there has been nothing to do for long', async () => {
   await setUnfinished(0);
   const { pid } = await ensureAgent(options(50));

@@ -1,9 +1,15 @@
 import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { findEmbeddedRedis, startEmbeddedRedis, stopEmbeddedRedis } from '../../src/engine/embedded.ts';
+import {
+  findEmbeddedRedis,
+  openOnEmbedded,
+  startEmbeddedRedis,
+  stopEmbeddedRedis,
+} from '../../src/engine/embedded.ts';
 import { isAlive, waitUntil } from '../../src/engine/processes.ts';
 import { askRedis } from '../../src/engine/raw-redis.ts';
+import { connectRedis } from '../../src/engine/redis.ts';
 import { socketFolder } from '../../src/engine/socket-folder.ts';
 
 const searchPath = process.env['PATH'] ?? '';
@@ -72,6 +78,28 @@ test('embedded: stop ends the process; it leaves alone a server that others use'
   expect(await waitUntil(isFree, 5000)).toBe(true);
   expect(isAlive(pid)).toBe(false);
   expect(await stopEmbeddedRedis(stateDir)).toBe(true);
+});
+
+test('embedded: a command that meets the end of the server starts it once more', async () => {
+  const met: number[] = [];
+  const redis = await openOnEmbedded({ stateDir, searchPath }, async (socket) => {
+    met.push((await findEmbeddedRedis(stateDir))?.pid ?? Number.NaN);
+    if (met.length === 1) await stopEmbeddedRedis(stateDir);
+    return connectRedis(socket, 'producer');
+  });
+  expect(await redis.ping()).toBe('PONG');
+  expect(new Set(met).size).toBe(2);
+  redis.disconnect();
+});
+
+test('embedded: other errors are told at once', async () => {
+  const tries: string[] = [];
+  const opening = openOnEmbedded({ stateDir, searchPath }, async (socket) => {
+    tries.push(socket);
+    throw new Error('no');
+  });
+  await expect(opening).rejects.toThrow('no');
+  expect(tries).toHaveLength(1);
 });
 
 test('embedded: without a server on PATH it says what to type', async () => {

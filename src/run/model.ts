@@ -84,6 +84,7 @@ export function beginModel(plan: Model['plan']): Model {
 /** Let something happen. @returns the answer of the store in one word */
 export function applyToModel(model: Model, op: ModelOp): string {
   const answer = answerTo(model, op);
+  letWaitersIn(model);
   advance(model);
   return answer;
 }
@@ -114,7 +115,8 @@ function answerTo(model: Model, op: ModelOp): string {
 const isFinally = (model: Model, step: number) => model.plan.steps[step]?.part === 'finally';
 
 function makeReady(step: ModelStep, state: 'ready' | 'unknown' = 'ready'): void {
-  Object.assign(step, { state, delivery: step.delivery + 1, inOutbox: true, hasTimer: false });
+  const delivery = step.delivery + 1;
+  Object.assign(step, { state, delivery, inOutbox: true, hasTimer: false, waitsForGroup: undefined });
 }
 
 function close(step: ModelStep, state: StepState): void {
@@ -165,26 +167,35 @@ function complete(model: Model, op: Extract<ModelWrite, { readonly op: 'complete
   if (!step) return;
   close(step, op.outcome);
   if (op.outcome !== 'failed' || isFinally(model, op.step)) end(model, op.step);
-  else if (!op.mayHaveActed) step.isActing = false;
+  else {
+    if (!op.mayHaveActed) step.isActing = false;
+    if (model.state === 'aborting') giveBackPlaces(model, op.step);
+  }
 }
 
-/** A step that is over in every sense forgets its act, and gives back the place of its member. */
+/** A step that is over in every sense forgets its act. */
 function end(model: Model, index: number): void {
   const step = model.steps[index];
   if (step) Object.assign(step, { isActing: false, hasActed: false, retries: 0 });
+  giveBackPlaces(model, index);
+}
+
+/** The last step of a member that is over gives its place back. */
+function giveBackPlaces(model: Model, index: number): void {
   for (const { group, member } of model.plan.steps[index]?.places ?? []) {
     const isUnfinished = model.plan.steps.some(
       ({ places }, other) =>
         places.some((place) => place.group === group && place.member === member) && !isOver(model, other),
     );
-    if (!isUnfinished && model.begun.delete(`${group}:${member}`) && model.state !== 'aborting')
-      wakeWaiters(model, group);
+    if (!isUnfinished) model.begun.delete(`${group}:${member}`);
   }
 }
 
 function isOver(model: Model, index: number): boolean {
   const state = model.steps[index]?.state ?? 'pending';
-  return isEndedStep(state) || (state === 'failed' && isFinally(model, index));
+  return (
+    isEndedStep(state) || (state === 'failed' && (isFinally(model, index) || model.state === 'aborting'))
+  );
 }
 
 function park(model: Model, op: ModelWrite): void {
@@ -243,6 +254,7 @@ function abort(model: Model): string {
   for (const [index, { state, isActing }] of model.steps.entries()) {
     const isIdle = state === 'pending' || ((state === 'ready' || state === 'waiting') && !isActing);
     if (isIdle && !isFinally(model, index)) cancel(model, index);
+    else if (state === 'failed') giveBackPlaces(model, index);
   }
   return 'ok';
 }
@@ -290,13 +302,21 @@ function takePlaces(model: Model, index: number): number | undefined {
   return undefined;
 }
 
-function wakeWaiters(model: Model, group: number): void {
-  for (const [index, step] of model.steps.entries()) {
-    if (step.waitsForGroup !== group) continue;
-    const refused = step.state === 'waiting' ? takePlaces(model, index) : undefined;
-    if (refused === group) return;
-    step.waitsForGroup = refused;
-    if (refused === undefined && step.state === 'waiting') makeReady(step);
+/** Nobody waits for a place that is free: group by group and member by member whoever can go on does. */
+function letWaitersIn(model: Model): void {
+  const memberOf = (index: number) => {
+    const group = model.steps[index]?.waitsForGroup;
+    return model.plan.steps[index]?.places.find((place) => place.group === group)?.member ?? 0;
+  };
+  const groupOf = (index: number) => model.steps[index]?.waitsForGroup ?? 0;
+  const waiting = [...model.steps.keys()]
+    .filter((index) => model.steps[index]?.waitsForGroup !== undefined)
+    .sort((a, b) => groupOf(a) - groupOf(b) || memberOf(a) - memberOf(b) || (String(a) < String(b) ? -1 : 1));
+  for (const index of waiting) {
+    const step = model.steps[index];
+    const refused = takePlaces(model, index);
+    if (step && refused === undefined) makeReady(step);
+    else if (step) step.waitsForGroup = refused;
   }
 }
 

@@ -10,9 +10,10 @@
 --   ready, waiters: zsets   sent: set   ev, audit: streams
 -- mem fields `<step>:<letter>`: r remembered  o observed  d decision  a the act began, end unknown  A output of an act
 --   that returned  m when an act last began  n further attempts  t automatic retries  l fsid of the act lock  W wake mark
--- One timer a step: its state says what is due (w: ask again, R: lease over, r ?: sent and not claimed, ended: slices).
+-- One timer a step: its state says what is due (w: ask again, or let waiters for a place in, R: lease over, r ?: sent and not claimed, ended: slices).
 local EVENTS_KEPT = 20000 -- two events a step for a run of 10,000 steps
-local WAITERS_WOKEN = 32 -- waiters looked at in one script; the rest are woken by the next release
+local WAITERS_WOKEN = 32 -- waiters looked at in one script; those for a place that are left get a timer, so that `due` goes on
+local GROUP = 4294967296 -- members of a group are counted in 32 bits: a waiter's score is group * GROUP + member
 local TIME = redis.call('TIME')
 local now = tonumber(TIME[1]) * 1000 + math.floor(tonumber(TIME[2]) / 1000)
 local root = string.sub(KEYS[2], 1, -7)
@@ -83,7 +84,22 @@ local function set_run_state(value)
   event(K, 'run-state-changed', 't', value)
 end
 
+local function first_waiter(k, from)
+  local last = (math.floor(from / GROUP) + 1) * GROUP - 1
+  return tonumber(redis.call('ZRANGEBYSCORE', k.waiters, from, last, 'LIMIT', 0, 1)[1])
+end
+
+-- A step waits for a place no more. One whose turn it was to look for all others hands that on.
+local function leave_waiters(k, i)
+  local score = redis.call('ZSCORE', k.waiters, i)
+  if not score then return end
+  redis.call('ZREM', k.waiters, i)
+  local after = redis.call('ZSCORE', timers, k.run .. '|' .. i) and first_waiter(k, tonumber(score))
+  if after then set_timer(k, after, now) end
+end
+
 local function make_ready(k, i, byte)
+  leave_waiters(k, i)
   redis.call('BITFIELD', k.dlv, 'INCRBY', 'u32', '#' .. i, 1)
   redis.call('ZADD', k.ready, i, i)
   drop_timer(k, i)
@@ -102,13 +118,15 @@ local function places_of(i)
   local list = {}
   if text then
     for g, m, max, size in string.gmatch(text, '(%d+):(%d+):(%d+):(%d+)') do
-      list[#list + 1] = { g = g, member = g .. ':' .. m, max = tonumber(max), size = tonumber(size) }
+      local score = tonumber(g) * GROUP + tonumber(m)
+      list[#list + 1] = { g = g, member = g .. ':' .. m, score = score, max = tonumber(max), size = tonumber(size) }
     end
   end
   return list
 end
 
--- Take all places of a step or none; the group that has none left is returned.
+-- Take all places of a step or none; the group that has none left is returned. Others that wait for a member which is
+-- begun by this wait for nothing more.
 local function take_places(i)
   local missing = {}
   for _, p in ipairs(places_of(i)) do
@@ -120,34 +138,35 @@ local function take_places(i)
   for _, p in ipairs(missing) do
     redis.call('HSET', K.places, 'b:' .. p.member, '1')
     redis.call('HINCRBY', K.places, 'c:' .. p.g, 1)
+    local sibling = first_waiter(K, p.score)
+    if sibling and tonumber(redis.call('ZSCORE', K.waiters, sibling)) == p.score then set_timer(K, sibling, now) end
   end
   return nil
 end
 
 local function wait_for_place(i, p)
-  redis.call('ZADD', K.waiters, tonumber(p.g) * 4294967296 + i, i)
+  redis.call('ZADD', K.waiters, p.score, i)
   local reason = 'waits for a place: ' .. p.max .. (p.max == 1 and ' member' or ' members') .. ' of its group at once'
   redis.call('HSET', K.wait, i, now .. '||' .. cjson.encode({ reason = reason }))
 end
 
-local function wake_place_waiters(g)
-  local first = tonumber(g) * 4294967296
+-- Let waiters of a group in, member by member from a score on, until its places are taken.
+local function wake_place_waiters(from)
   for _ = 1, WAITERS_WOKEN do
-    local found = redis.call('ZRANGEBYSCORE', K.waiters, first, first + 4294967295, 'LIMIT', 0, 1)
-    local i = tonumber(found[1])
+    local i = first_waiter(K, from)
     if not i then return end
     redis.call('ZREM', K.waiters, i)
-    if state(K, i) == 'w' then
-      local refused = take_places(i)
-      if refused then
-        wait_for_place(i, refused)
-        if refused.g == g then return end
-      else
-        redis.call('HDEL', K.wait, i)
-        make_ready(K, i)
-      end
+    local refused = take_places(i)
+    if refused then
+      wait_for_place(i, refused)
+      if tonumber(refused.g) == math.floor(from / GROUP) then return end
+    else
+      redis.call('HDEL', K.wait, i)
+      make_ready(K, i)
     end
   end
+  local rest = first_waiter(K, from)
+  if rest then set_timer(K, rest, now) end
 end
 
 local function give_back_places(i)
@@ -155,7 +174,7 @@ local function give_back_places(i)
     local ended = redis.call('HINCRBY', K.places, 'e:' .. p.member, 1)
     if ended == p.size and redis.call('HDEL', K.places, 'b:' .. p.member) == 1 then
       redis.call('HINCRBY', K.places, 'c:' .. p.g, -1)
-      if run_state() ~= 'aborting' then wake_place_waiters(p.g) end
+      if run_state() ~= 'aborting' or is_finally(i) then wake_place_waiters(tonumber(p.g) * GROUP) end
     end
   end
 end
@@ -232,10 +251,10 @@ end
 -- Leave whatever a step was doing and write its last state. The caller counts and settles.
 local function close_step(i, byte)
   leave_ready(i)
+  leave_waiters(K, i)
   drop_timer(K, i)
   redis.call('HDEL', K.lease, i)
   redis.call('HDEL', K.wait, i)
-  redis.call('ZREM', K.waiters, i)
   redis.call('BITFIELD', K.times, 'SET', 'i64', '#' .. (2 * i + 1), now)
   set_state(K, i, byte)
 end

@@ -37,6 +37,7 @@ else
   redis.call('HINCRBY', K.meta, 'failed', 1)
   if run_state() == 'aborting' then
     free_act_lock(i)
+    give_back_places(i)
     settle(false, 1)
   elseif run_state() == 'running' then
     set_run_state('failed')

@@ -28,6 +28,7 @@ local function abort()
         count = count + 1
       elseif s == 'f' then
         free_act_lock(step)
+        give_back_places(step)
         failed = failed + 1
       end
     end

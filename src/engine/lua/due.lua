@@ -19,7 +19,11 @@ if ARGV[2] ~= '' then
   return { 'renew', number + 1 }
 end
 local s = state(K, i)
-if s == 'w' then
+local place = s == 'w' and redis.call('ZSCORE', K.waiters, i)
+if place then
+  drop_timer(K, i)
+  wake_place_waiters(tonumber(place))
+elseif s == 'w' then
   make_ready(K, i)
 elseif s == 'R' then
   redis.call('HDEL', K.lease, i)

@@ -1,8 +1,8 @@
-import { parseDuration } from '../base/duration.ts';
 import { CephflowError } from '../base/errors.ts';
 import type { Json, JsonObject } from '../base/json.ts';
 import type { Task } from '../task/task.ts';
-import { abortedBy, askBlockers, askRemember, type Tried, verifyCluster } from './ask.ts';
+import { withinActLimit } from './act-limit.ts';
+import { askBlockers, askRemember, type Tried, verifyCluster } from './ask.ts';
 import { failAct, failQuestion } from './failures.ts';
 import { forgetHold, recordHold } from './holds.ts';
 import type { Completed } from './store.ts';
@@ -70,17 +70,38 @@ async function rememberOnce(job: Job): Promise<Tried<Json | undefined>> {
   return { value: await shop.store.remember(grant, said.value) };
 }
 
-/** Write down that the act begins; an act that destroys waits until that record cannot be lost. */
+/** A Redis that is replaced again and again while an act is about to begin is not one to rely on. */
+const recordTries = 3;
+
+/**
+ * Write down that the act begins; an act that destroys waits until that record cannot be lost. A Redis that went away
+ * in between may have lost it before anything was confirmed: then it is written and confirmed anew.
+ */
 async function recordIntent(job: Job): Promise<Acted | undefined> {
   const { store } = job.shop;
-  const begun = await store.acting(job.grant);
-  if (begun === 'lost') return { ended: undefined };
-  if (begun === 'refused') {
-    await forgetHold(job);
-    const reason = 'the run is being aborted';
-    return { ended: await store.complete(job.grant, { state: 'skipped', acted: false, reason }) };
+  const mustLast = job.task.risk === 'destroys-data';
+  let server = mustLast && (await store.confirmDurable());
+  if (mustLast && !server) return refuseToDestroy(job);
+  for (let left = recordTries; left > 0; left -= 1) {
+    const begun = await store.acting(job.grant);
+    if (begun === 'lost') return { ended: undefined };
+    if (begun === 'refused') return refusedByAbort(job);
+    if (!mustLast) return undefined;
+    const confirmedBy = await store.confirmDurable();
+    if (confirmedBy === false) break;
+    if (confirmedBy === server) return undefined;
+    server = confirmedBy;
   }
-  if (job.task.risk !== 'destroys-data' || (await store.confirmDurable())) return undefined;
+  return refuseToDestroy(job);
+}
+
+async function refusedByAbort(job: Job): Promise<Acted> {
+  await forgetHold(job);
+  const reason = 'the run is being aborted';
+  return { ended: await job.shop.store.complete(job.grant, { state: 'skipped', acted: false, reason }) };
+}
+
+async function refuseToDestroy(job: Job): Promise<Acted> {
   const error = new CephflowError(
     'REDIS_UNSUITABLE',
     `${job.step.id} destroys data, and this Redis cannot promise to remember that it began`,
@@ -91,63 +112,24 @@ async function recordIntent(job: Job): Promise<Acted | undefined> {
   return { ended: await failAct(job, error, { mayHaveActed: false }) };
 }
 
-/** Longest an act may take where its task sets no limit. */
-const usualLimitMs = 600_000;
-/** An act that was told to end gets so long to do it before it is left behind. */
-const endGraceMs = 10_000;
-
 async function carryOutAct(job: Job, remembered: Json | undefined): Promise<Acted> {
-  const { task, shop } = job;
-  const limitMs = task.limit === undefined ? usualLimitMs : (parseDuration(task.limit) ?? usualLimitMs);
-  const limit = new AbortController();
-  const timer = setTimeout(() => {
-    const what = `the act did not end within ${task.limit ?? '10m'} and was stopped`;
-    limit.abort(new CephflowError('COMMAND_TIMED_OUT', what));
-  }, limitMs);
-  const signal = AbortSignal.any([job.signal, limit.signal]);
-  const tried = await tryAct(job, signal, remembered);
-  clearTimeout(timer);
+  const tried = await tryAct(job, remembered);
   job.cluster.forget();
   if ('error' in tried) return { ended: await failAct(job, tried.error) };
-  const written = await shop.store.acted(job.grant, tried.value);
+  const written = await job.shop.store.acted(job.grant, tried.value);
   return written === 'lost' ? { ended: undefined } : { output: tried.value };
 }
 
-async function tryAct(
-  job: Job,
-  signal: AbortSignal,
-  remembered: Json | undefined,
-): Promise<Tried<Json | undefined>> {
+async function tryAct(job: Job, remembered: Json | undefined): Promise<Tried<Json | undefined>> {
   const { task, values } = job;
   try {
-    if (signal.aborted) throw abortedBy(signal);
-    const run = Promise.resolve(task.run?.(values, actContext(job, signal, remembered)));
-    return { value: readOutput(task, await untilAborted(signal, run)) };
+    const returned = await withinActLimit(task, job.signal, async (signal) =>
+      task.run?.(values, actContext(job, signal, remembered)),
+    );
+    return { value: readOutput(task, returned) };
   } catch (thrown) {
     return { error: understandThrown(thrown) };
   }
-}
-
-/** Give the act's result; after the signal it has a short grace to end by itself. */
-function untilAborted<T>(signal: AbortSignal, act: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    let timer: NodeJS.Timeout | undefined;
-    const leave = () => {
-      timer = setTimeout(() => reject(abortedBy(signal)), endGraceMs);
-    };
-    const settle = (end: () => void) => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', leave);
-      end();
-    };
-    signal.addEventListener('abort', leave);
-    if (signal.aborted) leave();
-    act.then(
-      (value) => settle(() => resolve(value)),
-      // what a killed command says is less than why it was killed
-      (error) => settle(() => reject(signal.aborted ? abortedBy(signal) : error)),
-    );
-  });
 }
 
 /** Outputs stand in Redis and in every snapshot: they are for values, not for listings. */

@@ -47,12 +47,14 @@ async function leadUntil(options: LeaderOptions, signal: AbortSignal): Promise<v
   await store.resign(id).catch(onError);
 }
 
-async function leadOnce({ id, store, dispatcher }: LeaderOptions): Promise<number> {
+async function leadOnce({ id, store, dispatcher, onError }: LeaderOptions): Promise<number> {
   const epoch = await store.lead(id, leadMs);
   if (epoch === undefined) return longestPauseMs;
   const ticked = await store.tick({ epoch, isQueued: (delivery) => dispatcher.isQueued(delivery) });
-  await dispatcher.send(ticked.renewals);
+  for (const fault of ticked.faults) onError(fault);
   for (const run of ticked.runs) dispatcher.poke(run);
+  // one that cannot be sent is no reason to let the holds of other runs run out
+  for (const renewal of ticked.renewals) await dispatcher.send([renewal]).catch(onError);
   const untilNext = (ticked.nextDueMs ?? Number.POSITIVE_INFINITY) - ticked.nowMs;
   return Math.min(longestPauseMs, Math.max(shortestPauseMs, untilNext));
 }

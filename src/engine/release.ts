@@ -1,6 +1,7 @@
 import { CephflowError } from '../base/errors.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { ActContext } from '../task/context.ts';
+import { withinActLimit } from './act-limit.ts';
 import { failAct } from './failures.ts';
 import { deadlines } from './holds.ts';
 import type { Completed, Delivery, HoldView } from './store.ts';
@@ -13,7 +14,9 @@ import { actContext, clockFrom, type Job, stepFacts, type Workshop } from './wor
 export async function releaseHold(job: Job): Promise<Completed | undefined> {
   const { grant, shop, task, values, signal } = job;
   try {
-    await task.hold?.release(values, actContext(job, signal, undefined));
+    await withinActLimit(task, signal, async (limited) =>
+      task.hold?.release(values, actContext(job, limited, undefined)),
+    );
   } catch (thrown) {
     // releasing twice is harmless: the next try begins anew
     return failAct(job, understandThrown(thrown), { mayHaveActed: false });
@@ -37,11 +40,27 @@ const renewAgainShare = 10;
 /** ... but not more often than this, and not more rarely. */
 const renewAgainMs = { least: 1000, most: 60_000 };
 
+/** Holds that each worker is renewing. The leader asks again for one that takes long: it must not take a second slot. */
+const underWay = new WeakMap<Workshop, Set<string>>();
+
 /**
- * Renew the hold of a step. Failing to do so fails nothing: it is tried again until the hold runs out, and after that.
+ * Renew the hold of a step, unless this worker is at it already. Failing to do so fails nothing: it is tried again until the hold runs out, and after that.
  * Ceph need not answer: the silence over a cluster that is down is wanted most of all.
  */
 export async function renewHold(delivery: Delivery, shop: Workshop, stopping: AbortSignal): Promise<void> {
+  const renewing = underWay.get(shop) ?? new Set();
+  underWay.set(shop, renewing);
+  const name = `${delivery.run}|${delivery.step}`;
+  if (renewing.has(name)) return;
+  renewing.add(name);
+  try {
+    await renewOnce(delivery, shop, stopping);
+  } finally {
+    renewing.delete(name);
+  }
+}
+
+async function renewOnce(delivery: Delivery, shop: Workshop, stopping: AbortSignal): Promise<void> {
   const snapshot = await shop.store.snapshot(delivery.run);
   const held = snapshot.holds.find(({ step }) => step === delivery.step);
   if (!held) return;
@@ -98,22 +117,25 @@ async function openRenewal(
   const cluster = await shop.cluster(plan.cluster);
   const other = await otherCluster(cluster, plan);
   if (other) return { fault: other };
-  const systems = cluster.systems.act(signal);
-  const context = (): ActContext => ({
-    ceph: systems.ceph,
-    machine: (node) => systems.machine(node),
-    monitoring: systems.monitoring,
-    people: systems.people,
-    step: stepFacts(run, step, facts),
-    decision: undefined,
-    nowMs: now(),
-    signal,
-    remembered: undefined,
-    log: shop.log,
-  });
+  const context = (limited: AbortSignal): ActContext => {
+    const systems = cluster.systems.act(limited);
+    return {
+      ceph: systems.ceph,
+      machine: (node) => systems.machine(node),
+      monitoring: systems.monitoring,
+      people: systems.people,
+      step: stepFacts(run, step, facts),
+      decision: undefined,
+      nowMs: now(),
+      signal: limited,
+      remembered: undefined,
+      log: shop.log,
+    };
+  };
+  const within = (act: (limited: AbortSignal) => Promise<void>) => withinActLimit(task, signal, act);
   return {
-    renew: async () => task.hold?.renew(values, context()),
-    release: async () => task.hold?.release(values, context()),
+    renew: () => within(async (limited) => task.hold?.renew(values, context(limited))),
+    release: () => within(async (limited) => task.hold?.release(values, context(limited))),
     next: () => deadlines(task, values, now()),
   };
 }

@@ -5,6 +5,8 @@ import { sliceOf } from './store-shape.ts';
 
 /** Things handled by one tick: some tens of milliseconds of Redis' time, so that leadership is renewed in time. */
 const tickLimit = 1000;
+/** What could not be handled is tried again after this, so that it does not keep the leader busy. */
+const againMs = 5000;
 
 /** Make the calls of dispatchers and of the leader. */
 export function storeFlow(context: StoreContext): StoreFlow {
@@ -38,12 +40,17 @@ async function tick(context: StoreContext, options: TickOptions): Promise<Ticked
   const members = await ask(
     redis.zrangebyscore(keys.timers, '-inf', nowMs, 'LIMIT', 0, options.limit ?? tickLimit),
   );
-  const handled = await Promise.all(members.map((member) => handleDue(context, member, options)));
+  const answers = await Promise.allSettled(members.map((member) => handleDue(context, member, options)));
+  const handled = answers.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+  const failed = members.filter((_, at) => answers[at]?.status === 'rejected');
+  // GT: another time that was set meanwhile stays
+  for (const member of failed) await ask(redis.zadd(keys.timers, 'XX', 'GT', nowMs + againMs, member));
   const [, nextDue] = await ask(redis.zrange(keys.timers, 0, 0, 'WITHSCORES'));
   return {
     isFenced: handled.includes('fenced'),
     renewals: handled.filter((one) => typeof one === 'object'),
     runs: await ask(redis.smembers(keys.outbox)),
+    faults: answers.flatMap((one) => (one.status === 'rejected' ? [one.reason] : [])),
     nextDueMs: nextDue === undefined ? undefined : Number(nextDue),
     nowMs,
   };

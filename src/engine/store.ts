@@ -232,9 +232,10 @@ export interface StoreSteps {
   releaseActLock(held: Held, fsid: string): Promise<void>;
   /**
    * Make sure that what was written survives a power cut and a failover, before an act that destroys.
-   * @returns false where this Redis cannot promise it: then keep a local intent journal, or refuse
+   * @returns which process of Redis promised it (its run_id: another one may have lost what was not confirmed); false
+   * where this Redis cannot promise it: then refuse
    */
-  confirmDurable(): Promise<boolean>;
+  confirmDurable(): Promise<string | false>;
 }
 
 /** What faces call: acts of people. All audited. */
@@ -309,6 +310,8 @@ export interface Ticked {
   readonly isFenced: boolean;
   readonly renewals: readonly Delivery[];
   readonly runs: readonly string[];
+  /** What kept single things from being handled: they are due again soon. */
+  readonly faults: readonly unknown[];
   readonly nextDueMs: number | undefined;
   readonly nowMs: number;
 }

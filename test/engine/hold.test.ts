@@ -26,9 +26,10 @@ interface World {
   fault?: CephflowError;
   /** Waited for by a renewal after it took effect. */
   renewing?: (signal: AbortSignal) => Promise<void>;
+  releasing?: (signal: AbortSignal) => Promise<void>;
 }
 
-const silence = (world: World) => {
+const silence = (world: World, limit?: string) => {
   const call = (what: string, step: { id: string }) => {
     world.calls.push(`${what} ${step.id}`);
     if (world.fault) throw world.fault;
@@ -38,6 +39,7 @@ const silence = (world: World) => {
     summary: 'Silence',
     risk: 'changes',
     params: { life: duration('Life') },
+    ...(limit !== undefined && { limit }),
     done: async () => world.isSilent || { waitingFor: 'alerts sound' },
     run: async (_values, { step }) => {
       call('take', step);
@@ -49,7 +51,10 @@ const silence = (world: World) => {
         call('renew', step);
         await world.renewing?.(signal);
       },
-      release: async (_values, { step }) => call('release', step),
+      release: async (_values, { step, signal }) => {
+        call('release', step);
+        await world.releasing?.(signal);
+      },
     },
   });
 };
@@ -180,4 +185,49 @@ test('hold: a renewal whose answer was lost while the run ended is given back', 
   await carryOut(renewal(run), bench.shop, never);
   expect(await rig.runState(run)).toBe('succeeded');
   expect(world.calls).toEqual(['take silence', 'renew silence', 'release silence', 'release silence']);
+});
+
+/** Hangs until told to end. */
+const hang = (signal: AbortSignal) =>
+  new Promise<void>((_, reject) => {
+    signal.addEventListener('abort', () => reject(new Error('ended')));
+  });
+
+test('hold: a renewal that hangs is ended by the limit of its task', async () => {
+  const world: World = { isSilent: false, calls: [], renewing: hang };
+  const bench = openBench(rig, [silence(world, '1s'), wait]);
+  const run = await bench.start(steps);
+  await bench.deliver(run);
+  await carryOut(renewal(run), bench.shop, never);
+  expect(bench.lines).toEqual([
+    `hold of step 0 of run ${run} was not renewed: the act did not end within 1s and was stopped`,
+  ]);
+});
+
+test('hold: a release that hangs is ended by the limit of its task, and tried again', async () => {
+  const world: World = { isSilent: false, calls: [], releasing: hang };
+  const bench = openBench(rig, [silence(world, '1s'), wait]);
+  const run = await bench.start(steps);
+  await bench.deliver(run);
+  await goOn(bench, run);
+  expect((await bench.view(run, 2)).error?.message).toBe('the act did not end within 1s and was stopped');
+  expect(await rig.states(run)).toBe('ssw');
+});
+
+test('hold: while it is being renewed, another delivery of the renewal takes no slot', async () => {
+  let proceed: () => void = () => undefined;
+  const gate = new Promise<void>((resolve) => {
+    proceed = resolve;
+  });
+  const world: World = { isSilent: false, calls: [], renewing: () => gate };
+  const bench = openBench(rig, [silence(world), wait]);
+  const run = await bench.start(steps);
+  await bench.deliver(run);
+  const first = carryOut(renewal(run), bench.shop, never);
+  await carryOut(renewal(run), bench.shop, never);
+  proceed();
+  await first;
+  expect(world.calls).toEqual(['take silence', 'renew silence']);
+  await carryOut(renewal(run), bench.shop, never);
+  expect(world.calls).toHaveLength(3);
 });

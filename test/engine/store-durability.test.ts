@@ -3,8 +3,10 @@ import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { connectRedis } from '../../src/engine/redis.ts';
 import { openStore } from '../../src/engine/store-open.ts';
+import { task } from '../../src/task/task.ts';
 import { chainOf, planOf } from './plans.ts';
 import { type PrivateRedis, startRedis } from './private-redis.ts';
+import { openBench } from './step-bench.ts';
 import { openRig, type Rig } from './store-rig.ts';
 
 const open: { server?: PrivateRedis; rig?: Rig } = {};
@@ -39,7 +41,7 @@ test('a Redis that is killed has kept everything it answered, and the store goes
   await server.start();
   expect((await completing).kind).toBe('accepted');
   expect(await rig.states(run)).toBe('ssr');
-  expect(await rig.store.confirmDurable()).toBe(true);
+  expect(await rig.store.confirmDurable()).toMatch(/^[0-9a-f]{40}$/);
 });
 
 test('with a tail of records lost, a late completion is refused and the step is done again', async () => {
@@ -66,6 +68,64 @@ test('with a tail of records lost, a late completion is refused and the step is 
   expect((await rig.store.complete(again, done)).kind).toBe('duplicate');
   await rig.pass(run, 2);
   expect(await rig.runState(run)).toBe('succeeded');
+});
+
+test('an act that destroys begins only when the record of it is with the Redis that confirmed it', async () => {
+  const { server, rig } = await begin();
+  const folder = join(server.folder, 'appendonlydir');
+  const log = join(folder, (await readdir(folder)).find((name) => name.endsWith('.incr.aof')) ?? 'none');
+  const begun: unknown[] = [];
+  const purge = task({
+    name: 'osd.purge',
+    summary: 'Purge',
+    risk: 'destroys-data',
+    params: {},
+    done: async () => begun.length > 0 || { waitingFor: 'the purge' },
+    blockers: async () => [],
+    run: async (_values, { step }) => {
+      begun.push((await bench.view(step.run)).isActing);
+    },
+  });
+  let isLost = false;
+  const acting: typeof rig.store.acting = async (held) => {
+    const { size } = await stat(log);
+    const written = await rig.store.acting(held);
+    if (isLost) return written;
+    isLost = true;
+    await server.kill();
+    await truncate(log, size); // power is cut: the record that the act begins is not on the disk
+    await server.start();
+    return written;
+  };
+  const bench = openBench(rig, [purge], { store: { ...rig.store, acting } });
+  const run = await bench.start([{ id: 'purge', task: 'osd.purge' }]);
+  await bench.deliver(run);
+  expect(isLost).toBe(true);
+  expect(begun).toEqual([true]);
+});
+
+test('one thing that cannot be handled keeps the leader from nothing else', async () => {
+  const { rig } = await begin();
+  const [one, two] = [
+    await rig.store.createRun(chainOf(1), { by: 'anna' }),
+    await rig.store.createRun(chainOf(2), { by: 'anna' }),
+  ];
+  await rig.store.recordHold(await rig.claim(two, 0), { renewMs: 1, expiresMs: 9e15 });
+  await rig.steps(one);
+  await rig.redis.zadd(`${rig.prefix}:timers`, 'XX', 1, `${one}|0`);
+  const tick = () =>
+    rig.store.tick({
+      epoch: 1,
+      isQueued: async () => {
+        throw new Error('the queue does not answer');
+      },
+    });
+  const ticked = await tick();
+  expect(ticked.renewals).toMatchObject([{ run: two, step: 0, renew: true }]);
+  expect(ticked.faults).toMatchObject([{ message: 'the queue does not answer' }]);
+  // it is not due again at once
+  expect(ticked.nextDueMs).toBeGreaterThan(ticked.nowMs);
+  expect((await tick()).faults).toEqual([]);
 });
 
 test('what a dead process had taken out of the outbox is sent anew', async () => {

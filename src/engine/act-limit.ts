@@ -1,0 +1,56 @@
+import { parseDuration } from '../base/duration.ts';
+import { CephflowError } from '../base/errors.ts';
+import type { Task } from '../task/task.ts';
+import { abortedBy } from './ask.ts';
+
+/** Longest an act may take where its task sets no limit. */
+const usualLimitMs = 600_000;
+/** An act that was told to end gets so long to do it before it is left behind. */
+const endGraceMs = 10_000;
+
+/**
+ * Carry out something that changes the world, no longer than its task's limit. Its own signal fires then, or with the
+ * given one; what does not end after that is left behind.
+ * @throws COMMAND_TIMED_OUT, the reason of the signal, and what the act throws
+ */
+export async function withinActLimit<T>(
+  { limit = '' }: Pick<Task, 'limit'>,
+  stopping: AbortSignal,
+  act: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const limitMs = parseDuration(limit) ?? usualLimitMs;
+  const late = new AbortController();
+  const timer = setTimeout(() => {
+    const what = `the act did not end within ${limit || '10m'} and was stopped`;
+    late.abort(new CephflowError('COMMAND_TIMED_OUT', what));
+  }, limitMs);
+  const signal = AbortSignal.any([stopping, late.signal]);
+  try {
+    if (signal.aborted) throw abortedBy(signal);
+    return await untilAborted(signal, act(signal));
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Give the act's result; after the signal it has a short grace to end by itself. */
+function untilAborted<T>(signal: AbortSignal, act: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    let timer: NodeJS.Timeout | undefined;
+    const leave = () => {
+      timer = setTimeout(() => reject(abortedBy(signal)), endGraceMs);
+    };
+    const settle = (end: () => void) => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', leave);
+      end();
+    };
+    signal.addEventListener('abort', leave);
+    if (signal.aborted) leave();
+    act.then(
+      (value) => settle(() => resolve(value)),
+      // what a killed command says is less than why it was killed
+      (error) => settle(() => reject(signal.aborted ? abortedBy(signal) : error)),
+    );
+  });
+}

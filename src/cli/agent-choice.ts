@@ -27,7 +27,9 @@ export function chooseAgent(found: Found): Choice {
   const { serves, mine, unfinished, isOutdated, pid } = found;
   const standing = unfinished.find(({ cluster }) => !serves.clusters.includes(cluster));
   const couldHelp = standing !== undefined && mine.clusters.includes(standing.cluster);
-  if (standing === undefined && !isOutdated) return { kind: 'keep' };
+  // a config that does not know what is unfinished is another one, not a newer one
+  const isOurs = unfinished.every(({ cluster }) => mine.clusters.includes(cluster));
+  if (standing === undefined && !(isOutdated && isOurs)) return { kind: 'keep' };
   const obstacle = isOutdated || couldHelp ? findObstacle(found) : undefined;
   if ((isOutdated || couldHelp) && obstacle === undefined) return { kind: 'replace' };
   if (standing !== undefined) {

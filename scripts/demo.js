@@ -36,7 +36,7 @@ try {
   await check('after the replacement');
   stdout.write((await lab.ceph('osd', 'tree')).stdout);
   say(
-    `done in ${seconds(began)} s, exit code ${code}. The same on your cluster: cephflow plan replace --node NAME`,
+    `done in ${seconds(began)} s, exit code ${code}. On your cluster: cephflow replace --node NAME --dry-run`,
   );
 } finally {
   await ada?.leave();

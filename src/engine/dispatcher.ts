@@ -66,8 +66,9 @@ export function createDispatcher({ store, openQueue, onError }: DispatcherOption
     },
     isQueued: async (delivery) => (await queueOf(delivery.run)).isQueued(delivery),
     close: async () => {
-      isClosed = true;
+      // what was poked is still brought into its queue; only then no queue is opened any more
       await Promise.all([...rounds.values()].map(({ done }) => done));
+      isClosed = true;
       await Promise.all([...queues.values()].map((queue) => queue.close()));
     },
   };

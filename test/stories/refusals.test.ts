@@ -272,6 +272,13 @@ describe('what does not answer, exit 69, or does not let us in, exit 77', () => 
   });
 });
 
+it('a cluster that is reached through an admin node over ssh gives the same plan', async () => {
+  const config = await withConfig((text) => text.replace('via: local', 'via: ssh\n      host: ceph-osd-03'));
+  const { code, stdout } = await at.ada.cephflow('--config', config, ...dryRun);
+  expect(code).toBe(0);
+  expect(stdout).toContain('Plan: 18 steps, 2 moves-data, 2 stops-service, 2 destroys-data. Blockers: none.');
+});
+
 describe('configuration, exit 78', () => {
   it('mistakes are listed all at once, with their place', async () => {
     const config = await withConfig((text) => text.replace('daemons:', 'deamons:').replace('port:', 'prot:'));

@@ -1,22 +1,12 @@
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { CephflowError } from '../../src/base/errors.ts';
 import { carryOut } from '../../src/engine/deliver.ts';
 import { duration } from '../../src/index.ts';
 import { task } from '../../src/task/task.ts';
-import { type PrivateRedis, startRedis } from './private-redis.ts';
 import { type Bench, openBench } from './step-bench.ts';
-import { openRig, type Rig } from './store-rig.ts';
+import { rigForEachTest } from './store-rig.ts';
 
-let server: PrivateRedis;
-let rig: Rig;
-beforeAll(async () => {
-  server = await startRedis();
-});
-afterAll(() => server.stop());
-beforeEach(async () => {
-  rig = await openRig(server);
-  return () => rig.store.close();
-});
+const rig = rigForEachTest();
 
 const lifeMs = 7_200_000;
 

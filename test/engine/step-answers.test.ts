@@ -1,24 +1,14 @@
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { CephflowError } from '../../src/base/errors.ts';
 import { createControl } from '../../src/engine/control.ts';
 import type { Store } from '../../src/engine/store.ts';
 import type { Answer } from '../../src/index.ts';
 import { type Risk, task } from '../../src/task/task.ts';
 import { chainOf } from './plans.ts';
-import { type PrivateRedis, startRedis } from './private-redis.ts';
 import { type Bench, openBench } from './step-bench.ts';
-import { openRig, type Rig } from './store-rig.ts';
+import { rigForEachTest } from './store-rig.ts';
 
-let server: PrivateRedis;
-let rig: Rig;
-beforeAll(async () => {
-  server = await startRedis();
-});
-afterAll(() => server.stop());
-beforeEach(async () => {
-  rig = await openRig(server);
-  return () => rig.store.close();
-});
+const rig = rigForEachTest();
 
 /** A task whose every part the test sets; `during` comes in the middle of the act. */
 interface World {

@@ -1,24 +1,14 @@
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { CephflowError } from '../../src/base/errors.ts';
 import { carryOut } from '../../src/engine/deliver.ts';
 import { waitUntil } from '../../src/engine/processes.ts';
 import type { Workshop } from '../../src/engine/workshop.ts';
 import type { Answer } from '../../src/index.ts';
 import { type Risk, task } from '../../src/task/task.ts';
-import { type PrivateRedis, startRedis } from './private-redis.ts';
 import { openBench } from './step-bench.ts';
-import { openRig, type Rig } from './store-rig.ts';
+import { rigForEachTest } from './store-rig.ts';
 
-let server: PrivateRedis;
-let rig: Rig;
-beforeAll(async () => {
-  server = await startRedis();
-});
-afterAll(() => server.stop());
-beforeEach(async () => {
-  rig = await openRig(server);
-  return () => rig.store.close();
-});
+const rig = rigForEachTest();
 
 interface World {
   isDone: Answer;

@@ -1,21 +1,11 @@
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { CephflowError } from '../../src/base/errors.ts';
 import { type Answer, text } from '../../src/index.ts';
 import { task } from '../../src/task/task.ts';
-import { type PrivateRedis, startRedis } from './private-redis.ts';
 import { openBench } from './step-bench.ts';
-import { openRig, type Rig } from './store-rig.ts';
+import { rigForEachTest } from './store-rig.ts';
 
-let server: PrivateRedis;
-let rig: Rig;
-beforeAll(async () => {
-  server = await startRedis();
-});
-afterAll(() => server.stop());
-beforeEach(async () => {
-  rig = await openRig(server);
-  return () => rig.store.close();
-});
+const rig = rigForEachTest();
 
 /** What the tasks of a test look at and change. */
 interface World {

@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
+import { afterAll, beforeAll, beforeEach } from 'vitest';
 import { connectRedis } from '../../src/engine/redis.ts';
 import type { Grant, Outcome, Store } from '../../src/engine/store.ts';
 import { openStore } from '../../src/engine/store-open.ts';
-import type { PrivateRedis } from './private-redis.ts';
+import { type PrivateRedis, startRedis } from './private-redis.ts';
 
 /** A store with its own keys, and shortcuts that a test reads like sentences. */
 export interface Rig {
@@ -20,6 +21,22 @@ export interface Rig {
   /** Make the step's timer (`|h`: its hold's) due now, and let the leader's tick handle it. */
   fire(run: string, step: number | string, isQueued?: boolean): Promise<void>;
   steps(run: string): Promise<number[]>;
+}
+
+/** Have a redis-server for the tests of a file, and on it a store of its own for each of them. */
+export function rigForEachTest(): Rig {
+  const rig: Partial<Rig> = {};
+  let server: PrivateRedis;
+  beforeAll(async () => {
+    server = await startRedis();
+  });
+  afterAll(() => server.stop());
+  beforeEach(async () => {
+    const opened = await openRig(server);
+    Object.assign(rig, opened);
+    return () => opened.store.close();
+  });
+  return rig as Rig;
 }
 
 /** Open a store on a private server. */

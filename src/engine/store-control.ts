@@ -97,7 +97,7 @@ function headOf(plan: Plan, actor: Actor, finallySteps: readonly number[]): stri
     target: plan.target,
     planHash: plan.hash,
     steps: String(plan.steps.length),
-    locks: JSON.stringify(plan.locks),
+    locks: JSON.stringify(plan.locks.map(({ name }) => name)),
     finally: finallySteps.join(','),
     mainLeft: String(plan.steps.length - finallySteps.length),
     finallyLeft: String(finallySteps.length),

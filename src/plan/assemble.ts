@@ -5,7 +5,7 @@ import type { Task } from '../task/task.ts';
 import type { Canvas, StepCanvas } from './canvas.ts';
 import { buildGraph, type Graph, type Vertex } from './graph.ts';
 import { hashJson } from './hash.ts';
-import type { Fingerprint, Plan, PlanGroup, PlanStep } from './plan.ts';
+import type { Fingerprint, Plan, PlanGroup, PlanLock, PlanStep } from './plan.ts';
 import { titleOf } from './titles.ts';
 
 /** What a plan is assembled from. `atEnd`: chains of the part finally, beside one another. */
@@ -14,7 +14,7 @@ export interface PlanParts {
   readonly summary: string;
   readonly params: JsonObject;
   readonly target: string;
-  readonly locks: readonly string[];
+  readonly locks: readonly PlanLock[];
   readonly main: Canvas;
   readonly atEnd: readonly Canvas[];
 }
@@ -51,7 +51,7 @@ export function assemblePlan(parts: PlanParts, ground: PlanGround): Plan {
     fsid: ground.map.fsid,
     target: parts.target,
     params: parts.params,
-    locks: [...new Set(parts.locks)].toSorted(),
+    locks: mergeLocks(parts.locks),
     tasks: hashesOf(all, ground),
     fingerprint: fingerprintOf(ground.map, [parts.params, ...all.map((step) => step.with)]),
     baseline: ground.health,
@@ -59,6 +59,15 @@ export function assemblePlan(parts: PlanParts, ground: PlanGround): Plan {
     steps: all,
   };
   return { ...plan, hash: hashJson(plan as unknown as Json) };
+}
+
+/** Name every lock once, in the order of names; of two capacities the smaller holds. */
+function mergeLocks(locks: readonly PlanLock[]): readonly PlanLock[] {
+  const smallest = new Map<string, number>();
+  for (const { name, capacity } of locks) {
+    smallest.set(name, Math.min(capacity, smallest.get(name) ?? capacity));
+  }
+  return [...smallest].toSorted().map(([name, capacity]) => ({ name, capacity }));
 }
 
 /**

@@ -6,7 +6,7 @@ import { assemblePlan } from './assemble.ts';
 import { type Canvas, chain } from './canvas.ts';
 import { checkPlaybook } from './check.ts';
 import { type Expansion, expandPlaybook } from './expand.ts';
-import type { Plan } from './plan.ts';
+import type { Plan, PlanLock } from './plan.ts';
 import type { Playbook } from './playbook.ts';
 import { refuseProblems } from './problems.ts';
 import { readParamValues, type ValueFault } from './read-values.ts';
@@ -61,7 +61,7 @@ export interface CanvasPlan {
   readonly summary: string;
   readonly target: string;
   readonly params?: JsonObject;
-  readonly locks?: readonly string[];
+  readonly locks?: readonly PlanLock[];
   readonly main: Canvas;
   readonly atEnd?: Canvas;
 }

@@ -7,7 +7,7 @@ import { conditionSource } from './check-values.ts';
 import { evaluateCondition, evaluateText, evaluateWritten, type Values } from './evaluate.ts';
 import { fanOut, memberNames } from './fan-out.ts';
 import { PlacedItems } from './placed-items.ts';
-import { isLateValue } from './plan.ts';
+import { isLateValue, type PlanLock } from './plan.ts';
 import {
   type GroupItem,
   type IncludeItem,
@@ -24,7 +24,7 @@ import { resolveValue, type Surroundings } from './resolve.ts';
 export interface Expanded {
   readonly main: Canvas;
   readonly atEnd: readonly Canvas[];
-  readonly locks: readonly string[];
+  readonly locks: readonly PlanLock[];
 }
 
 /** What an expansion looks things up in; `faults` takes what is wrong with values. */
@@ -55,7 +55,7 @@ export function expandPlaybook(
     const problems: Problem[] = [];
     const text = evaluateText(lock, valuesOf(scope, instance), problems);
     keepProblems(instance, problems);
-    instance.locks.push(String(text));
+    instance.locks.push({ name: String(text), capacity: 1 });
   }
   const main = chain(...playbook.steps.map((item) => expandItem(item, scope, instance)));
   const own = chain(...playbook.finally.map((item) => expandItem(item, scope, instance)));
@@ -68,7 +68,7 @@ interface Instance extends Expansion {
   readonly prefix: string;
   readonly loops: ReadonlyMap<string, readonly string[]>;
   readonly placed: PlacedItems;
-  readonly locks: string[];
+  readonly locks: PlanLock[];
   /** What included playbooks do at the end. */
   readonly atEnd: Canvas[];
 }

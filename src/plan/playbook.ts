@@ -1,4 +1,5 @@
 import type { Param } from '../task/params.ts';
+import type { StepRetry } from './plan.ts';
 import type { Place } from './problems.ts';
 import type { Written, WrittenEntry, WrittenText } from './written.ts';
 
@@ -56,7 +57,7 @@ export interface StepSettings {
   readonly timeout?: { readonly afterMs: number; readonly outcome: 'ask' | 'fail' };
   readonly pollMs?: number;
   readonly delayMs?: number;
-  readonly retry?: { readonly attempts: number; readonly delayMs: number };
+  readonly retry?: StepRetry;
 }
 
 /** Use another playbook. */

@@ -137,7 +137,7 @@ describe('waiting', () => {
 describe('control', () => {
   test('abort cancels what has not begun, lets what runs end, then does the finally steps', async () => {
     const steps = [{ id: 'a' }, { id: 'b' }, { id: 'c', after: [0] }, { id: 'f', part: 'finally' as const }];
-    const run = await start(planOf(steps, { locks: ['node/x'] }));
+    const run = await start(planOf(steps, { locks: [{ name: 'node/x', capacity: 1 }] }));
     const busy = await rig.claim(run, 0);
     await rig.store.abort(run, me);
     expect(await rig.states(run)).toBe('Rccp');
@@ -216,7 +216,7 @@ describe('control', () => {
 
 describe('locks and places', () => {
   test('two runs do not hold the same lock; the end of the first gives it back', async () => {
-    const plan = () => planOf([{ id: 'a' }], { locks: ['node/y'] });
+    const plan = () => planOf([{ id: 'a' }], { locks: [{ name: 'node/y', capacity: 1 }] });
     const run = await start(plan());
     expect(await refusal(start(plan()))).toBe(`run ${run} holds node/y, which this run needs`);
     await rig.pass(run, 0);

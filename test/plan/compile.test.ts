@@ -45,7 +45,7 @@ describe('replace-node', () => {
       'finally: silence.release',
     ]);
     expect(plan.groups).toEqual([{ id: 'remove', maxParallel: 1, memberSizes: [2, 2] }]);
-    expect(plan.locks).toEqual(['node/ceph-osd-02']);
+    expect(plan.locks).toEqual([{ name: 'node/ceph-osd-02', capacity: 1 }]);
     expect(plan.target).toBe('ceph-osd-02');
     expect(stepOf(plan, 'osd.wait-empty@osd.3').timeout).toEqual({ afterMs: 43_200_000, outcome: 'ask' });
     expect(stepOf(plan, 'osd.purge@osd.3').places).toEqual([{ group: 0, member: 1 }]);

@@ -111,7 +111,7 @@ steps:
     'finally: one@osd.0/noop.do',
     'finally: one@osd.1/noop.do',
   ]);
-  expect(plan.locks).toEqual(['osd/osd.0', 'osd/osd.1']);
+  expect(plan.locks).toEqual(['osd/osd.0', 'osd/osd.1'].map((name) => ({ name, capacity: 1 })));
   expect(neededOutputs(stepOf(plan, 'one@osd.1/text.say'))).toEqual(['one@osd.1/find']);
 });
 

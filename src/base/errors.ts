@@ -146,6 +146,13 @@ export const errorCodes = {
     disposition: 'stop',
     about: 'The run ended, but something it holds could not be given back.',
   },
+  MARKED_FAILED: { exit: 1, disposition: 'stop', about: 'A person has marked a step as failed.' },
+  UNDO_REFUSED: {
+    exit: 4,
+    disposition: 'stop',
+    about: 'A run cannot be taken back: a step that has acted has no way back.',
+  },
+  RUN_UNDONE: { exit: 6, disposition: 'stop', about: 'The run was taken back by an operator.' },
   LOCK_HELD: { exit: 75, disposition: 'retry', about: 'Another run holds what this one needs.' },
   INTERNAL: { exit: 70, disposition: 'stop', about: 'A defect in cephflow.' },
 } as const satisfies Record<string, CodeFacts>;

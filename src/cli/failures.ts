@@ -1,4 +1,5 @@
-import type { RunSnapshot, StepError } from '../engine/store.ts';
+import type { StepError } from '../engine/leases.ts';
+import type { RunSnapshot } from '../engine/store.ts';
 import type { Plan } from '../plan/plan.ts';
 import { isEndedRun, type StepState } from '../run/states.ts';
 import { shortRun } from './lines.ts';

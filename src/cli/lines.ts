@@ -97,6 +97,9 @@ export function tellFailures(events: readonly RunEvent[], { views }: Pick<RunSna
 const stateWords: Readonly<Record<RunEvent['kind'], string>> = {
   'run-state-changed': 'run',
   'step-state-changed': 'step',
+  'steps-became-ready': 'ready',
+  'step-acting': 'acting',
+  'run-grew': 'grown',
   'step-waits': 'waiting',
   'step-logged': 'log',
   'hold-renewed': 'renewed',

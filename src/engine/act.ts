@@ -1,3 +1,4 @@
+import { formatDuration } from '../base/duration.ts';
 import { CephflowError } from '../base/errors.ts';
 import type { Json, JsonObject } from '../base/json.ts';
 import type { Task } from '../task/task.ts';
@@ -5,7 +6,7 @@ import { withinActLimit } from './act-limit.ts';
 import { askBlockers, askRemember, type Tried, verifyCluster } from './ask.ts';
 import { failAct, failQuestion } from './failures.ts';
 import { forgetHold, recordHold } from './holds.ts';
-import type { Completed } from './store.ts';
+import type { Completed, Halt, LockAnswer } from './leases.ts';
 import { understandThrown } from './thrown.ts';
 import { askPerson, timeLimitPassed, waitOn } from './waits.ts';
 import { actContext, type Job } from './workshop.ts';
@@ -29,6 +30,10 @@ export async function act(job: Job): Promise<Acted> {
     const question = `${timedOut} and has not been done: approve to go on, or skip the step, or abort the run`;
     return { ended: await askPerson(job, { reason: timedOut, question, observed }) };
   }
+  if (step.locks && step.locks.length > 0) {
+    const locks = await shop.store.takeLocks(grant, step.locks);
+    if (!locks.held) return { ended: await waitForLocks(job, locks) };
+  }
   if (isSevere(task)) {
     const lock = await shop.store.takeActLock(grant, job.plan.fsid);
     if (!lock.held) return { ended: await waitForLock(job, lock.holder) };
@@ -37,10 +42,18 @@ export async function act(job: Job): Promise<Acted> {
   if (stopped) return stopped;
   const remembered = await rememberOnce(job);
   if ('error' in remembered) return { ended: await failQuestion(job, remembered.error) };
+  const early = await askRate(job);
+  if (early) return early;
   await recordHold(job);
   const refused = await recordIntent(job);
   if (refused) return refused;
   return carryOutAct(job, remembered.value);
+}
+
+function waitForLocks(job: Job, { name, holder }: LockAnswer & { held: false }) {
+  const of = holder?.step === undefined ? '' : `step ${holder.step} of `;
+  const by = holder ? `: ${of}run ${holder.run} holds it` : '';
+  return waitOn(job, { reason: `waits for lock ${name}${by}`, observed: job.observed, askInMs: lockPollMs });
 }
 
 function waitForLock(job: Job, holder: { run: string; step: number } | undefined) {
@@ -59,6 +72,17 @@ async function findObstacle(job: Job): Promise<Acted | undefined> {
   if ('error' in blockers) return { ended: await failQuestion(job, blockers.error) };
   if (blockers.value.length === 0) return undefined;
   return { ended: await waitOn(job, { reason: blockers.value.join('; '), observed: job.observed }) };
+}
+
+/** Leave to act is asked for last: what then may not act has used it up for nothing. */
+async function askRate(job: Job): Promise<Acted | undefined> {
+  const { rate } = job.step;
+  if (!rate) return undefined;
+  const waitMs = await job.shop.store.askRate(job.grant, rate);
+  if (waitMs === 'lost') return { ended: undefined };
+  if (waitMs === 0) return undefined;
+  const reason = `at most ${rate.most} acts in ${formatDuration(rate.perMs)} (rate ${rate.name})`;
+  return { ended: await waitOn(job, { reason, observed: job.observed, askInMs: waitMs }) };
 }
 
 async function rememberOnce(job: Job): Promise<Tried<Json | undefined>> {
@@ -85,7 +109,7 @@ async function recordIntent(job: Job): Promise<Acted | undefined> {
   for (let left = recordTries; left > 0; left -= 1) {
     const begun = await store.acting(job.grant);
     if (begun === 'lost') return { ended: undefined };
-    if (begun === 'refused') return refusedByAbort(job);
+    if (begun !== 'accepted') return haltedBefore(job, begun);
     if (!mustLast) return undefined;
     const confirmedBy = await store.confirmDurable();
     if (confirmedBy === false) break;
@@ -95,9 +119,26 @@ async function recordIntent(job: Job): Promise<Acted | undefined> {
   return refuseToDestroy(job);
 }
 
-async function refusedByAbort(job: Job): Promise<Acted> {
+/** A freeze ends without a word to whoever waits for it: asked again so often. */
+const frozenPollMs = 10_000;
+
+/** Nothing may begin in the run: wait until it goes on, or end unbegun where it will not. */
+async function haltedBefore(job: Job, halt: Halt): Promise<Acted> {
   await forgetHold(job);
-  const reason = 'the run is being aborted';
+  if (halt === 'frozen') {
+    const reason = 'the cluster is frozen: nothing is begun';
+    return { ended: await waitOn(job, { reason, observed: job.observed, askInMs: frozenPollMs }) };
+  }
+  if (halt === 'paused' || halt === 'planned') {
+    return {
+      ended: await waitOn(job, { reason: `the run is ${halt}`, observed: job.observed, askInMs: null }),
+    };
+  }
+  return endedUnbegun(job, halt === 'undoing' ? 'undone' : 'aborted');
+}
+
+async function endedUnbegun(job: Job, fate: string): Promise<Acted> {
+  const reason = `the run is being ${fate}`;
   return { ended: await job.shop.store.complete(job.grant, { state: 'skipped', acted: false, reason }) };
 }
 

@@ -101,7 +101,7 @@ async function* follow(
   { after = '0', signal }: FollowOptions,
 ): AsyncGenerator<RunEvent> {
   let last = after;
-  let isOver = isEndedRun((await store.snapshot(run)).state);
+  let isOver = isEndedRun((await store.brief(run)).state);
   while (!signal.aborted) {
     const wait = isOver ? {} : { waitMs: followWaitMs };
     const events = await store.events(run, last, { limit: eventsAtOnce, signal, ...wait });
@@ -113,7 +113,7 @@ async function* follow(
     if (events.length > 0) continue;
     // once more after learning that it is over: its last events may have come in between
     if (isOver) return;
-    isOver = isEndedRun((await store.snapshot(run)).state);
+    isOver = isEndedRun((await store.brief(run)).state);
   }
 }
 

@@ -1,34 +1,40 @@
+import { performance } from 'node:perf_hooks';
 import { CephflowError } from '../base/errors.ts';
 import type { JsonObject } from '../base/json.ts';
 import type { PlanStep } from '../plan/plan.ts';
 import { fail } from './failures.ts';
-import { keepLease, type Lease } from './lease.ts';
+import { growRun } from './grow.ts';
+import type { Lease } from './lease.ts';
+import type { Completed, Grant } from './leases.ts';
 import type { LoadedTask } from './load-tasks.ts';
 import { mayBeHeld, releaseHold, renewHold } from './release.ts';
 import { doStep } from './step.ts';
-import type { Completed, Delivery, Grant } from './store.ts';
+import type { Delivery } from './store.ts';
 import type { OpenCluster } from './systems.ts';
 import { understandThrown } from './thrown.ts';
+import { undoStep } from './undo.ts';
 import { fillValues } from './values.ts';
 import {
   claimNext,
   clockFrom,
   type Job,
+  type Patience,
   type RunFacts,
   stepFacts,
   takeUpDecision,
   type Workshop,
 } from './workshop.ts';
 
-/** Steps carried out one after the other without going back to the queue: then others have their turn. */
-const longestChain = 100;
+/** Steps carried out one after the other without going back to the queue: its place in BullMQ is not for ever. */
+const longestChain = 200;
+/** ... and for so long also while other runs wait for a worker: going back to the queue costs more than a short step. */
+const patienceMs = 100;
 /** Another worker may have what this one lacks, or an operator brings it: asked again so soon. */
 const otherWorkerMs = 30_000;
 
 /**
  * Carry out one delivery: claim its step, do it, and whatever of the same run becomes ready and free meanwhile.
  * A delivery that is no longer valid is dropped.
- * @param stopping fires when the worker stops: what is under way ends, and is left so that another goes on
  */
 export async function carryOut(delivery: Delivery, shop: Workshop, stopping: AbortSignal): Promise<void> {
   const { run, step } = delivery;
@@ -36,48 +42,59 @@ export async function carryOut(delivery: Delivery, shop: Workshop, stopping: Abo
   const request = { run, step, delivery: delivery.delivery, worker: shop.name, leaseMs: shop.leaseMs };
   const answer = await shop.store.claim(request);
   let grant = answer.kind === 'granted' ? answer.grant : undefined;
+  const untilMs = performance.now() + patienceMs;
   for (let left = longestChain; grant && left > 0; left -= 1) {
-    const wantsNext = left > 1;
-    const completed: Completed | undefined = await carryOutGrant(grant, shop, { stopping, wantsNext });
+    const completed: Completed | undefined = await carryOutGrant(grant, shop, {
+      wantsNext: left > 1,
+      untilMs,
+    });
     if (completed && completed.ready > 0) shop.dispatch(run);
     grant = completed?.next;
   }
 }
 
-interface Manner {
-  readonly stopping: AbortSignal;
-  readonly wantsNext: boolean;
-}
-
-async function carryOutGrant(grant: Grant, shop: Workshop, manner: Manner): Promise<Completed | undefined> {
-  const lease = keepLease(shop.store, grant, shop.leaseMs, manner.stopping);
+async function carryOutGrant(
+  grant: Grant,
+  shop: Workshop,
+  patience: Patience,
+): Promise<Completed | undefined> {
+  const lease = shop.leases.keep(grant);
   try {
     const run = await shop.runFacts(grant.run);
-    const step = run.plan.steps[grant.step];
+    const step = await shop.store.step(grant.run, grant.step);
     if (step === undefined)
       throw new CephflowError('INTERNAL', `run ${grant.run} has no step number ${grant.step}`);
-    if (step.kind === 'barrier') return await complete(grant, shop, manner);
-    return await carryOutTask({ grant, shop, run, step, lease, wantsNext: manner.wantsNext });
+    if (step.kind === 'barrier') return await complete(grant, shop, patience);
+    const claimed = { grant, shop, run, step, lease, patience };
+    if (step.kind === 'expand') return await growRun(claimed);
+    return await carryOutTask(claimed);
   } finally {
     lease.end();
   }
 }
 
-function complete(grant: Grant, shop: Workshop, { wantsNext }: Manner): Promise<Completed> {
+function complete(grant: Grant, shop: Workshop, patience: Patience): Promise<Completed> {
   return shop.store.complete(grant, {
     state: 'succeeded',
     acted: false,
-    ...claimNext({ shop, wantsNext }),
+    ...claimNext({ shop, patience }),
   });
 }
 
-interface Claimed {
+/** Hold a claimed step before it is known what is to be done with it. */
+export interface Claimed {
   readonly grant: Grant;
   readonly shop: Workshop;
   readonly run: RunFacts;
   readonly step: PlanStep;
   readonly lease: Lease;
-  readonly wantsNext: boolean;
+  readonly patience: Patience;
+}
+
+/** A release or an undo speaks for the step that it gives back or takes back: same values, same name outside. */
+async function subjectOf({ shop, grant, step }: Claimed): Promise<PlanStep> {
+  const of = step.kind === 'release' ? step.releases : step.undoes;
+  return (of === undefined ? undefined : await shop.store.step(grant.run, of)) ?? step;
 }
 
 async function carryOutTask(claimed: Claimed): Promise<Completed | undefined> {
@@ -93,26 +110,20 @@ async function carryOutTask(claimed: Claimed): Promise<Completed | undefined> {
     const reason = 'nothing was taken that would have to be given back';
     return shop.store.complete(grant, { state: 'skipped', acted: false, reason });
   }
-  // a release speaks for the step whose hold it gives back: same values, same name outside
-  const subject = step.kind === 'release' ? (plan.steps[step.releases ?? -1] ?? step) : step;
-  const filled = await fillValues({
-    store: shop.store,
-    run: grant.run,
-    plan,
-    step: subject,
-    task: loaded.task,
-  });
+  const subject = step.kind === 'task' ? step : await subjectOf(claimed);
+  const filled = await fillValues({ store: shop.store, run: grant.run, step: subject, task: loaded.task });
   if ('skip' in filled) {
     return shop.store.complete(grant, { state: 'skipped', acted: false, reason: filled.skip });
   }
   const values = 'values' in filled ? filled.values : {};
   const job = await openJob(claimed, loaded, { subject, values, cluster });
   if ('error' in filled) return fail(job, filled.error, grant.mode !== 'act');
-  return step.kind === 'release' ? releaseHold(job) : doStep(job);
+  if (step.kind === 'release') return releaseHold(job);
+  return step.kind === 'undo' ? undoStep(job) : doStep(job);
 }
 
 async function openJob(
-  { grant, shop, run, step, lease, wantsNext }: Claimed,
+  { grant, shop, run, step, lease, patience }: Claimed,
   { task }: LoadedTask,
   { subject, values, cluster }: { subject: PlanStep; values: JsonObject; cluster: OpenCluster },
 ): Promise<Job> {
@@ -131,7 +142,7 @@ async function openJob(
     facts: stepFacts(grant.run, subject, run),
     cluster,
     signal: lease.signal,
-    wantsNext,
+    patience,
     now: clockFrom(grant.nowMs),
   };
 }

@@ -14,8 +14,9 @@ export interface Dispatcher {
 
 /** Say what a dispatcher needs. An error leaves the outbox as it is, or what was taken unclaimed: the leader sends it anew. */
 export interface DispatcherOptions {
-  readonly store: Pick<Store, 'takeReady' | 'plan'>;
-  openQueue(cluster: string): StepQueue;
+  readonly store: Pick<Store, 'takeReady' | 'planHead'>;
+  /** `queue`: absent for the usual one of the cluster. */
+  openQueue(cluster: string, queue?: string): StepQueue;
   onError(error: unknown): void;
 }
 
@@ -25,18 +26,25 @@ export function createDispatcher({ store, openQueue, onError }: DispatcherOption
   const rounds = new Map<string, { again: boolean; done: Promise<void> }>();
   let isClosed = false;
 
-  async function queueOf(run: string): Promise<StepQueue> {
-    const { cluster } = await store.plan(run);
+  async function queueOf({ run, queue: name }: Delivery): Promise<StepQueue> {
+    const { cluster } = await store.planHead(run);
     // one that is opened now would be closed by nobody
     if (isClosed) throw new CephflowError('COMMAND_ABORTED', 'the worker is stopping');
-    const queue = queues.get(cluster) ?? openQueue(cluster);
-    queues.set(cluster, queue);
+    const place = JSON.stringify([cluster, name]);
+    const queue = queues.get(place) ?? openQueue(cluster, name);
+    queues.set(place, queue);
     return queue;
   }
 
   async function dispatch(run: string): Promise<void> {
-    const deliveries = await store.takeReady(run);
-    if (deliveries.length > 0) await (await queueOf(run)).send(deliveries);
+    const byQueue = new Map<StepQueue, Delivery[]>();
+    for (const delivery of await store.takeReady(run)) {
+      const queue = await queueOf(delivery);
+      const deliveries = byQueue.get(queue) ?? [];
+      deliveries.push(delivery);
+      byQueue.set(queue, deliveries);
+    }
+    for (const [queue, deliveries] of byQueue) await queue.send(deliveries);
   }
 
   async function work(run: string): Promise<void> {
@@ -62,9 +70,9 @@ export function createDispatcher({ store, openQueue, onError }: DispatcherOption
       }
     },
     send: async (deliveries) => {
-      for (const delivery of deliveries) await (await queueOf(delivery.run)).send([delivery]);
+      for (const delivery of deliveries) await (await queueOf(delivery)).send([delivery]);
     },
-    isQueued: async (delivery) => (await queueOf(delivery.run)).isQueued(delivery),
+    isQueued: async (delivery) => (await queueOf(delivery)).isQueued(delivery),
     close: async () => {
       // what was poked is still brought into its queue; only then no queue is opened any more
       await Promise.all([...rounds.values()].map(({ done }) => done));

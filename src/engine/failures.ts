@@ -1,7 +1,7 @@
 import type { CephflowError, ErrorCode } from '../base/errors.ts';
 import { forgetHold } from './holds.ts';
+import type { Completed } from './leases.ts';
 import { breakRow } from './settle.ts';
-import type { Completed } from './store.ts';
 import { askPerson, hasBegun, waitForSystems, withoutAsking } from './waits.ts';
 import { type Job, recordError } from './workshop.ts';
 
@@ -63,9 +63,10 @@ export async function fail(job: Job, error: CephflowError, mayHaveActed: boolean
   if (!mayHaveActed && job.grant.mode === 'act') await forgetHold(job);
   return job.shop.store.complete(job.grant, {
     state: 'failed',
-    acted: job.grant.actedMs !== undefined,
+    acted: job.grant.hasBegun,
     error: recordError(error),
     mayHaveActed,
+    ...(job.step.undoes !== undefined && { undone: job.step.undoes }),
   });
 }
 

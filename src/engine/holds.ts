@@ -1,6 +1,6 @@
 import type { JsonObject } from '../base/json.ts';
 import type { Task } from '../task/task.ts';
-import type { HoldView } from './store.ts';
+import type { HoldView } from './leases.ts';
 import type { Job } from './workshop.ts';
 
 /** Give the deadlines of a hold that begins, or is renewed, now: renewed at every third of its life. */

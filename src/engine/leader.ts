@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { formatDuration } from '../base/duration.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import type { Store } from './store.ts';
 
@@ -18,7 +19,7 @@ export interface Leader {
 /** Say what a leader needs. `id`: unique to this process, such as host and pid. */
 export interface LeaderOptions {
   readonly id: string;
-  readonly store: Pick<Store, 'lead' | 'resign' | 'tick'>;
+  readonly store: Pick<Store, 'lead' | 'resign' | 'tick' | 'collect' | 'planHead' | 'pause' | 'abort'>;
   readonly dispatcher: Pick<Dispatcher, 'poke' | 'send' | 'isQueued'>;
   onError(error: unknown): void;
 }
@@ -33,6 +34,19 @@ export function startLeader(options: LeaderOptions): Leader {
       await done;
     },
   };
+}
+
+/** Do what the plan says about a run whose time is over; once, however often it is found. */
+async function endOverdue(store: LeaderOptions['store'], run: string): Promise<void> {
+  const { deadline } = await store.planHead(run);
+  if (!deadline) return;
+  const actor = {
+    by: 'deadline',
+    reason: `not ended within ${formatDuration(deadline.afterMs)}`,
+    request: 'deadline',
+  };
+  if (deadline.outcome === 'abort') await store.abort(run, actor);
+  else await store.pause(run, actor);
 }
 
 async function leadUntil(options: LeaderOptions, signal: AbortSignal): Promise<void> {
@@ -53,6 +67,7 @@ async function leadOnce({ id, store, dispatcher, onError }: LeaderOptions): Prom
   const ticked = await store.tick({ epoch, isQueued: (delivery) => dispatcher.isQueued(delivery) });
   for (const fault of ticked.faults) onError(fault);
   for (const run of ticked.runs) dispatcher.poke(run);
+  for (const run of ticked.overdue) await endOverdue(store, run).catch(onError);
   // one that cannot be sent is no reason to let the holds of other runs run out
   for (const renewal of ticked.renewals) await dispatcher.send([renewal]).catch(onError);
   const untilNext = (ticked.nextDueMs ?? Number.POSITIVE_INFINITY) - ticked.nowMs;

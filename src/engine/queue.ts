@@ -16,6 +16,8 @@ const lockMs = 30_000;
 export interface QueuePlace {
   readonly prefix: string;
   readonly cluster: string;
+  /** Absent: the usual queue of the cluster. */
+  readonly queue?: string;
 }
 
 /** Put deliveries of steps into the queue of one cluster. The queue is a hint: the store is the truth. */
@@ -110,13 +112,22 @@ export function startConsumer(redis: Redis, options: ConsumerOptions): Consumer 
   };
 }
 
-const nameOf = ({ cluster }: QueuePlace) => `steps-${cluster}`;
+const nameOf = ({ cluster, queue }: QueuePlace) =>
+  queue === undefined ? `steps-${cluster}` : `steps-${cluster}@${queue}`;
 
 const prefixOf = ({ prefix }: QueuePlace) => `${prefix}:queue`;
 
 const idOf = ({ run, step, delivery, renew }: Delivery) => `${run}-${step}-${renew ? 'h' : ''}${delivery}`;
 
-const jobOf = (delivery: Delivery) => ({ name: 'step', data: delivery, opts: { jobId: idOf(delivery) } });
+/** BullMQ knows this many priorities; 1 goes first. */
+const lowestPriority = 2_097_151;
+
+/** Turns make the queue fair: every run's first deliveries go before any run's later ones. */
+const jobOf = ({ turn = 1, ...delivery }: Delivery) => ({
+  name: 'step',
+  data: delivery,
+  opts: { jobId: idOf(delivery), priority: Math.min(turn, lowestPriority) },
+});
 
 /** After Redis has lost a tail, jobs without their data were seen (research engines 2.3): they are dropped. */
 function readDelivery({ data }: Job<Delivery>): Delivery | undefined {

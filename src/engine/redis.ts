@@ -27,6 +27,8 @@ export async function connectRedis(url: string, profile: RedisProfile): Promise<
     connectTimeout: connectTimeoutMs,
     maxRetriesPerRequest: profile === 'worker' ? null : 1,
     enableAutoPipelining: true,
+    // what workers ask is batched already, and must not wait for the end of the turn
+    autoPipeliningIgnoredCommands: ['cephflowsteps'],
     lazyConnect: true,
     // Before the first success nothing is tried again: whoever starts wants to know.
     retryStrategy: (tries) =>

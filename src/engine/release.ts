@@ -1,10 +1,11 @@
 import { CephflowError } from '../base/errors.ts';
-import type { Plan } from '../plan/plan.ts';
 import type { ActContext } from '../task/context.ts';
 import { withinActLimit } from './act-limit.ts';
 import { failAct } from './failures.ts';
 import { deadlines } from './holds.ts';
-import type { Completed, Delivery, HoldView } from './store.ts';
+import type { Completed, HoldView } from './leases.ts';
+import type { Delivery } from './store.ts';
+import type { PlanHead } from './store-plan.ts';
 import type { OpenCluster } from './systems.ts';
 import { understandThrown } from './thrown.ts';
 import { fillValues } from './values.ts';
@@ -30,9 +31,9 @@ export async function mayBeHeld(
   run: string,
   step: number | undefined,
 ): Promise<boolean> {
-  const { views, holds } = await store.snapshot(run);
-  const view = views.find((one) => one.step === step);
-  return view?.acted === true || view?.isActing === true || holds.some((one) => one.step === step);
+  if (step === undefined) return false;
+  const { hold, hasBegun } = await store.holdOf({ run, step });
+  return hasBegun || hold !== undefined;
 }
 
 /** A hold that could not be renewed is tried again after this part of what is left of its life. */
@@ -61,10 +62,9 @@ export async function renewHold(delivery: Delivery, shop: Workshop, stopping: Ab
 }
 
 async function renewOnce(delivery: Delivery, shop: Workshop, stopping: AbortSignal): Promise<void> {
-  const snapshot = await shop.store.snapshot(delivery.run);
-  const held = snapshot.holds.find(({ step }) => step === delivery.step);
+  const { hold: held, nowMs } = await shop.store.holdOf(delivery);
   if (!held) return;
-  const now = clockFrom(snapshot.nowMs);
+  const now = clockFrom(nowMs);
   const renewal = await openRenewal(delivery, shop, { signal: stopping, now });
   const fault = 'fault' in renewal ? renewal.fault : await tryHold(() => renewal.renew());
   const hold = `hold of step ${delivery.step} of run ${delivery.run}`;
@@ -105,12 +105,12 @@ async function openRenewal(
 ): Promise<Renewal | { readonly fault: CephflowError }> {
   const facts = await shop.runFacts(run);
   const { plan } = facts;
-  const step = plan.steps[index];
+  const step = await shop.store.step(run, index);
   const loaded = shop.tasks.get(step?.task ?? '');
   if (!step || !loaded || loaded.hash !== plan.tasks[loaded.task.name])
     return { fault: new CephflowError('TASK_MISSING', `no worker has ${step?.task ?? `step ${index}`}`) };
   const { task } = loaded;
-  const filled = await fillValues({ store: shop.store, run, plan, step, task });
+  const filled = await fillValues({ store: shop.store, run, step, task });
   if ('skip' in filled) return { fault: new CephflowError('INTERNAL', filled.skip) };
   if ('error' in filled) return { fault: filled.error };
   const { values } = filled;
@@ -141,7 +141,7 @@ async function openRenewal(
 }
 
 /** A cluster that answers must be the plan's; one that does not answer is no reason to let a hold run out. */
-async function otherCluster({ shared }: OpenCluster, plan: Plan): Promise<CephflowError | undefined> {
+async function otherCluster({ shared }: OpenCluster, plan: PlanHead): Promise<CephflowError | undefined> {
   const map = await shared.osdMap().catch(() => undefined);
   if (map === undefined || map.fsid === plan.fsid) return undefined;
   const what = `${plan.cluster} is not the cluster this plan was made for: its fsid is ${map.fsid}`;

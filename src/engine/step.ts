@@ -6,8 +6,8 @@ import { act, isSevere } from './act.ts';
 import { askDone, verifyCluster } from './ask.ts';
 import { fail, failQuestion } from './failures.ts';
 import { adoptHold } from './holds.ts';
+import type { Completed, Outcome } from './leases.ts';
 import { type Standing, weigh } from './settle.ts';
-import type { Completed, Outcome } from './store.ts';
 import { askPerson, hasBegun, waitOn, withoutAsking } from './waits.ts';
 import { claimNext, type Job } from './workshop.ts';
 

@@ -2,9 +2,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { CephflowError } from '../base/errors.ts';
 import type { Json } from '../base/json.ts';
 import type { RunEvent } from '../run/events.ts';
-import { type StepState, stepStateOf } from '../run/states.ts';
-import type { RunHead, RunSnapshot, StoreReads } from './store.ts';
+import { type RunState, type StepState, stepStateOf, stepStates } from '../run/states.ts';
+import type { StepRef } from './leases.ts';
+import type { RunBrief, RunHead, RunSnapshot, StoreReads } from './store.ts';
 import { type StoreContext, unknownRun } from './store-context.ts';
+import { listLocks } from './store-locks.ts';
 import { readAudit, readEvent, readHead, readHolds, readViews, type StreamEntry } from './store-views.ts';
 
 /** Runs that a list shows unless more are asked for. */
@@ -20,8 +22,27 @@ const afterAll = '~';
 export function storeReads(context: StoreContext): StoreReads {
   const { redis, keys, ask } = context;
   return {
-    plan: async (run) => (await context.plan(run)).plan,
+    plan: async (run) => {
+      // it may have grown since it was last looked at
+      context.forgetView(run);
+      return (await context.view(run)).whole();
+    },
+    step: async (run, index) => (await context.view(run, index + 1)).step(index),
+    planHead: async (run) => (await context.view(run)).head,
     snapshot: (run) => snapshot(context, run),
+    brief: (run) => readBrief(context, run),
+    holdOf: (step) => readHold(context, step),
+    underWay: (run, below) => readUnderWay(context, run, below),
+    followers: async (run) => {
+      context.forgetView(run);
+      const { shape } = await context.view(run);
+      return (step) => shape.after.subarray(shape.afterStart[step], shape.afterStart[step + 1]);
+    },
+    remembered: async (run, step) => {
+      const text = await ask(redis.hget(keys.ofRun(run, 'mem'), `${step}:r`));
+      return text === null ? undefined : (JSON.parse(text) as Json);
+    },
+    locks: () => listLocks(context),
     listRuns: (filter) => listRuns(context, filter),
     findRun: (prefix) => findRun(context, prefix),
     unfinishedRuns: async () => (await ask(redis.smembers(keys.unfinished))).sort(),
@@ -37,25 +58,64 @@ async function snapshot({ redis, keys, ask }: StoreContext, run: string): Promis
   const key = (name: string) => keys.ofRun(run, name);
   const reads = redis.multi();
   for (const name of snapshotHashes) reads.hgetall(key(name));
-  reads.get(key('st')).getBuffer(key('times')).time().xrevrange(key('ev'), '+', '-', 'COUNT', 1);
+  reads.get(key('st')).getBuffer(key('times')).getBuffer(key('did'));
+  reads.time().xrevrange(key('ev'), '+', '-', 'COUNT', 1);
   const answers = ((await ask(reads.exec())) ?? []).map(([error, value]) => {
     if (error) throw error;
     return value;
   });
   const [meta, wait, out, err, lease, mem, holds] = answers as Record<string, string>[];
-  const [bytes, times, time, last] = answers.slice(snapshotHashes.length);
+  const [bytes, times, did, time, last] = answers.slice(snapshotHashes.length);
   if (meta?.['state'] === undefined) throw unknownRun(run);
   const states = readStates((bytes as string | null) ?? '');
   const [seconds = 0, micros = 0] = (time as string[]).map(Number);
   const texts = { wait: wait ?? {}, out: out ?? {}, err: err ?? {}, lease: lease ?? {}, mem: mem ?? {} };
+  const packed = { times: (times as Buffer | null) ?? noBytes, did: (did as Buffer | null) ?? noBytes };
   return {
     ...readHead(run, meta, states),
     nowMs: seconds * 1000 + Math.floor(micros / 1000),
     states,
-    views: readViews(states, texts, (times as Buffer | null) ?? Buffer.alloc(0)),
+    views: readViews(states, texts, packed),
     holds: readHolds(holds ?? {}),
     lastSeq: (last as StreamEntry[])[0]?.[0] ?? '0',
   };
+}
+
+const noBytes = Buffer.alloc(0);
+
+async function readBrief({ redis, keys, ask }: StoreContext, run: string): Promise<RunBrief> {
+  const asked = redis.hmget(keys.ofRun(run, 'meta'), 'state', 'by', 'steps', 'createdMs');
+  const [state, by, steps, createdMs] = await ask(asked);
+  if (!state) throw unknownRun(run);
+  return { state: state as RunState, by: by ?? '', steps: Number(steps), createdMs: Number(createdMs) };
+}
+
+async function readHold({ redis, keys, ask }: StoreContext, { run, step }: StepRef) {
+  const [text, begun, [seconds = 0, micros = 0]] = await Promise.all([
+    ask(redis.hget(keys.ofRun(run, 'holds'), String(step))),
+    ask(redis.getbit(keys.ofRun(run, 'did'), step)),
+    ask(redis.time()),
+  ]);
+  const [hold] = readHolds(text === null ? {} : { [step]: text });
+  const nowMs = Number(seconds) * 1000 + Math.floor(Number(micros) / 1000);
+  return { ...(hold && { hold }), hasBegun: begun === 1, nowMs };
+}
+
+/** Bytes of the states in which something may still change. */
+const underWayStates = ['running', 'unknown', 'waiting', 'ready'] as const;
+
+async function readUnderWay(
+  { redis, keys, ask }: StoreContext,
+  run: string,
+  below: number,
+): Promise<readonly number[]> {
+  if (below === 0) return [];
+  const [states, parts] = await Promise.all([
+    ask(redis.getrange(keys.ofRun(run, 'st'), 0, below - 1)),
+    ask(redis.getrange(keys.ofRun(run, 'part'), 0, below - 1)),
+  ]);
+  const bytes = underWayStates.map((state) => stepStates[state] as string);
+  return [...states].flatMap((byte, step) => (bytes.includes(byte) && parts[step] === 'm' ? [step] : []));
 }
 
 async function listRuns(

@@ -6,17 +6,19 @@ import type {
   ClaimAnswer,
   Completed,
   Grant,
+  Halt,
   Held,
+  LockAnswer,
   Mode,
   Outcome,
   Parking,
-  StepRef,
   StoreSteps,
   Written,
-} from './store.ts';
+} from './leases.ts';
 import type { StoreContext } from './store-context.ts';
 import { confirmDurable } from './store-durable.ts';
 import { advanceAll } from './store-flow.ts';
+import { appendGrowth } from './store-grow.ts';
 import type { ScriptArgument } from './store-scripts.ts';
 import { sliceOf } from './store-shape.ts';
 
@@ -28,7 +30,11 @@ export function storeSteps(context: StoreContext): StoreSteps {
     (await note(held, what, ...values))[0] as Written;
   return {
     ...leaseCalls(context),
-    acting: async (held) => (await note(held, 'acting', ''))[0],
+    ...lockCalls(context),
+    acting: async (held, undoes) => {
+      const [kind, why] = await note(held, 'acting', undoes ?? '');
+      return kind === 'refused' ? (why as Halt) : kind;
+    },
     acted: (held, output = null) => written(held, 'acted', JSON.stringify(output)),
     verified: (held) => written(held, 'verified', ''),
     renewLease: (held, leaseMs) => written(held, 'renew', leaseMs),
@@ -48,95 +54,133 @@ export function storeSteps(context: StoreContext): StoreSteps {
     holdReleased: async ({ run, step }) => {
       await call('hold', run, [step, '', '']);
     },
+    expand: (held, growth, output) => appendGrowth(context, held, growth, output),
+    extent: async (run) => {
+      context.forgetView(run);
+      const { size, groups } = await context.view(run);
+      return { size, groups };
+    },
     confirmDurable: () => confirmDurable(context),
   };
 }
 
-function noteCaller({ call }: StoreContext) {
+function noteCaller({ step }: StoreContext) {
   return async (held: Held, what: string, ...values: readonly ScriptArgument[]) =>
-    (await call('note', held.run, [held.step, held.token, what, ...values])) as [
+    (await step(held.run, 'note', [held.step, held.token, what, ...values])) as [
       Written | 'refused',
       string?,
     ];
 }
 
-type LeaseCalls = Pick<
-  StoreSteps,
-  'claim' | 'complete' | 'park' | 'retryLater' | 'takeActLock' | 'releaseActLock'
->;
+type LeaseCalls = Pick<StoreSteps, 'claim' | 'complete' | 'park' | 'retryLater'>;
 
 function leaseCalls(context: StoreContext): LeaseCalls {
-  const { call } = context;
+  const park = async ({ run, step, token }: Held, words: readonly ScriptArgument[]) =>
+    (await context.step(run, 'park', [step, token, ...words])) as Written;
   return {
     claim: async ({ run, step, delivery, worker, leaseMs }) => {
       const args = [step, delivery, newToken(), worker, leaseMs];
-      const [kind, grant] = (await call('claim', run, args)) as [ClaimAnswer['kind'], RawGrant?];
+      const [kind, grant] = (await context.step(run, 'claim', args)) as [ClaimAnswer['kind'], RawGrant?];
       if (kind !== 'granted') return { kind };
       return { kind, grant: readGrant(run, grant as RawGrant) };
     },
     complete: (held, outcome) => complete(context, held, outcome),
-    park: (held, parking) => park(context, held, parking),
-    retryLater: async (held, { delayMs, error, mayHaveActed }) => {
+    park: (held, parking) => park(held, parkingWords(parking)),
+    retryLater: (held, { delayMs, error, mayHaveActed }) => {
       const waiting = JSON.stringify({ reason: `tries again after: ${error.message}` });
       const rest = [JSON.stringify(error), mayHaveActed === true ? '1' : '0'];
-      const args = [held.step, held.token, `+${Math.round(delayMs)}`, waiting, '', ...rest];
-      return (await call('park', held.run, args)) as Written;
-    },
-    takeActLock: async (held, fsid) => {
-      const args = [held.step, held.token, fsid, 'take'];
-      const [kind, holder] = (await call('act-lock', held.run, args)) as [string, string?];
-      if (kind === 'held') return { held: true };
-      return holder === undefined ? { held: false } : { held: false, holder: readRef(holder) };
-    },
-    releaseActLock: async (held, fsid) => {
-      await call('act-lock', held.run, [held.step, held.token, fsid, 'release']);
+      return park(held, [`+${Math.round(delayMs)}`, waiting, '', ...rest]);
     },
   };
 }
 
+function parkingWords({ untilMs, waiting, observed }: Parking): readonly ScriptArgument[] {
+  const until = untilMs === null ? '' : Math.round(untilMs);
+  return [until, JSON.stringify(waiting), observed === undefined ? '' : JSON.stringify(observed), '', '0'];
+}
+
+type LockCalls = Pick<StoreSteps, 'takeActLock' | 'releaseActLock' | 'takeLocks' | 'askRate'>;
+
+function lockCalls({ step: ask }: StoreContext): LockCalls {
+  return {
+    takeActLock: async ({ run, step, token }, fsid) => {
+      const [kind, holder] = (await ask(run, 'actlock', [step, token, fsid, 'take'])) as [string, string?];
+      return lockAnswer(kind === 'held', undefined, holder) as Awaited<ReturnType<StoreSteps['takeActLock']>>;
+    },
+    releaseActLock: async ({ run, step, token }, fsid) => {
+      await ask(run, 'actlock', [step, token, fsid, 'release']);
+    },
+    takeLocks: async ({ run, step, token }, locks) => {
+      const answer = await ask(run, 'lock', [step, token, JSON.stringify(locks)]);
+      const [kind, name, holder] = answer as [string, string?, string?];
+      return lockAnswer(kind === 'held', name, holder);
+    },
+    askRate: async ({ run, step, token }, { name, most, perMs }) =>
+      (await ask(run, 'rate', [step, token, name, most, perMs])) as number | 'lost',
+  };
+}
+
+function lockAnswer(held: boolean, name: string | undefined, holder: string | undefined): LockAnswer {
+  if (held) return { held };
+  return {
+    held,
+    ...(name !== undefined && { name }),
+    ...(holder !== undefined && { holder: readHolder(holder) }),
+  };
+}
+
+/** Read `run|step`, or `run|` where the run itself holds. */
+export function readHolder(text: string): { readonly run: string; readonly step?: number } {
+  const [run = '', step = ''] = text.split('|');
+  return step === '' ? { run } : { run, step: Number(step) };
+}
+
 async function complete(context: StoreContext, held: Held, outcome: Outcome): Promise<Completed> {
   const { run, step, token } = held;
-  const { plan, shape } = await context.plan(run);
-  const slice = sliceOf(shape, step, 0);
-  const releases = outcome.state === 'succeeded' ? plan.steps[step]?.releases : undefined;
-  const [kind, ready, runState, next] = (await context.call('complete', run, [
+  const view = await context.view(run, step + 1);
+  const slice = sliceOf(view.shape, step, 0);
+  const isRelease = outcome.state === 'succeeded' && view.kindOf(step) === 'r';
+  const releases = isRelease ? (await view.step(step))?.releases : undefined;
+  const [kind, ready, runState, next] = (await context.step(run, 'complete', [
     step,
     token,
-    outcomeBytes[outcome.state],
-    outcome.output === undefined ? '' : JSON.stringify(outcome.output),
-    outcome.error ? JSON.stringify(outcome.error) : '',
-    outcome.mayHaveActed ? '1' : '0',
+    ...outcomeWords(outcome),
     slice.list,
     slice.next,
     releases ?? '',
-    outcome.next ? newToken() : '',
-    outcome.next?.worker ?? '',
-    outcome.next?.leaseMs ?? '',
     outcome.reason ?? '',
     context.lowWater,
+    outcome.undone ?? '',
+    ...nextWords(outcome.next),
   ])) as [Completed['kind'], number, RunState, RawGrant?];
-  const goesOn = outcome.state !== 'failed' || plan.steps[step]?.part === 'finally';
+  const goesOn = outcome.state !== 'failed' || view.isFinally(step);
   const hasMore = kind === 'accepted' && goesOn && slice.next !== '';
   if (hasMore) await advanceAll(context, run, step, slice.next);
   const answer = { kind, ready: ready + (hasMore ? 1 : 0), runState };
   return next ? { ...answer, next: readGrant(run, next) } : answer;
 }
 
-const outcomeBytes = { succeeded: 's', failed: 'f', skipped: 'k' } as const;
-
-async function park(context: StoreContext, held: Held, parking: Parking): Promise<Written> {
-  const until = parking.untilMs === null ? '' : Math.round(parking.untilMs);
-  const observed = parking.observed === undefined ? '' : JSON.stringify(parking.observed);
-  const args = [held.step, held.token, until, JSON.stringify(parking.waiting), observed, '', '0'];
-  return (await context.call('park', held.run, args)) as Written;
+function outcomeWords({ state, output, error, mayHaveActed }: Outcome): readonly ScriptArgument[] {
+  return [
+    outcomeBytes[state],
+    output === undefined ? '' : JSON.stringify(output),
+    error ? JSON.stringify(error) : '',
+    mayHaveActed ? '1' : '0',
+  ];
 }
 
-/** step, token, delivery, begun, now, then the texts of mem in the order r o d a A m n t. */
-type RawGrant = [number, string, number, number, number, (string | null)[]];
+function nextWords(next: Outcome['next']): readonly ScriptArgument[] {
+  return next ? [newToken(), next.worker, next.leaseMs, next.isPatient ? '1' : '0'] : ['', '', '', ''];
+}
+
+const outcomeBytes = { succeeded: 's', failed: 'f', skipped: 'k' } as const;
+
+/** step, token, delivery, begun, now, whether it ever acted, then the texts of mem in the order r o d a A n t. */
+type RawGrant = [number, string, number, number, number, number, (string | null)[]];
 
 function readGrant(run: string, raw: RawGrant): Grant {
-  const [step, token, delivery, begunMs, nowMs, memory] = raw;
-  const [remembered, observed, decision, acting, output, actedMs, further, retries] = memory;
+  const [step, token, delivery, begunMs, nowMs, hasBegun, memory] = raw;
+  const [remembered, observed, decision, acting, output, further, retries] = memory;
   return {
     run,
     step,
@@ -147,11 +191,11 @@ function readGrant(run: string, raw: RawGrant): Grant {
     mode: modeOf(acting, output),
     attempt: 1 + Number(further ?? 0),
     retries: Number(retries ?? 0),
+    hasBegun: hasBegun === 1,
     ...(remembered && { remembered: JSON.parse(remembered) as Json }),
     ...(observed && { observed: JSON.parse(observed) as Json }),
     ...(decision && { decision: JSON.parse(decision) as Decision }),
     ...(output && { output: JSON.parse(output) as Json }),
-    ...(actedMs && { actedMs: Number(actedMs) }),
   };
 }
 
@@ -160,11 +204,18 @@ function modeOf(acting: string | null | undefined, output: string | null | undef
   return output ? 'read-back' : 'act';
 }
 
-/** Eight characters, 48 random bits. A counter would not do: Redis that has lost a tail would give a number twice. */
-const newToken = () => randomBytes(6).toString('base64url');
+/** Random bytes for so many tokens at once: asking for six of them costs as much as for a thousand. */
+const tokensDrawn = 256;
+const tokenBytes = 6;
+let drawn = Buffer.alloc(0);
+let used = 0;
 
-/** Read `run|step`. */
-function readRef(text: string): StepRef {
-  const [run = '', step] = text.split('|');
-  return { run, step: Number(step) };
+/** Eight characters, 48 random bits. A counter would not do: Redis that has lost a tail would give a number twice. */
+function newToken(): string {
+  if (used + tokenBytes > drawn.length) {
+    drawn = randomBytes(tokensDrawn * tokenBytes);
+    used = 0;
+  }
+  used += tokenBytes;
+  return drawn.toString('base64url', used - tokenBytes, used);
 }

@@ -2,7 +2,8 @@ import type { Json } from '../base/json.ts';
 import type { RunEvent, Waiting } from '../run/events.ts';
 import type { RunState, StepState } from '../run/states.ts';
 import type { Decision } from '../task/context.ts';
-import type { AuditEntry, HoldView, RunHead, StepError, StepView } from './store.ts';
+import type { HoldView, StepError } from './leases.ts';
+import type { AuditEntry, RunHead, StepView } from './store.ts';
 
 /** Hold a hash as it is stored. */
 export type Texts = Readonly<Record<string, string>>;
@@ -39,11 +40,17 @@ export function readHead(run: string, meta: Texts, states: readonly StepState[])
 }
 
 /** Read what is known of every step that was touched. */
-export function readViews(states: readonly StepState[], texts: StoredTexts, times: Buffer): StepView[] {
-  return states.flatMap((state, step) => (state === 'pending' ? [] : [readView(step, state, texts, times)]));
+export function readViews(states: readonly StepState[], texts: StoredTexts, packed: Packed): StepView[] {
+  return states.flatMap((state, step) => (state === 'pending' ? [] : [readView(step, state, texts, packed)]));
 }
 
-function readView(step: number, state: StepState, texts: StoredTexts, times: Buffer): StepView {
+/** Hold packed strings of a run: two times a step, and a bit a step whose act has begun. */
+interface Packed {
+  readonly times: Buffer;
+  readonly did: Buffer;
+}
+
+function readView(step: number, state: StepState, texts: StoredTexts, { times, did }: Packed): StepView {
   const memory = (letter: string) => texts.mem[`${step}:${letter}`];
   const [wait, out, err, worker] = [texts.wait[step], texts.out[step], texts.err[step], texts.lease[step]];
   const [begunMs, endedMs, decision] = [timeAt(times, 2 * step), timeAt(times, 2 * step + 1), memory('d')];
@@ -55,7 +62,7 @@ function readView(step: number, state: StepState, texts: StoredTexts, times: Buf
     ...(endedMs > 0 && { endedMs }),
     ...(worker !== undefined && { worker }),
     ...(memory('a') !== undefined && { isActing: true }),
-    ...(memory('m') !== undefined && { acted: true }),
+    ...(((did[step >> 3] ?? 0) & (0x80 >> (step & 7))) !== 0 && { acted: true }),
     ...(wait !== undefined && state === 'waiting' && { waiting: readWaiting(wait) }),
     ...(out !== undefined && { output: JSON.parse(out) as Json }),
     ...(err !== undefined && { error: JSON.parse(err) as StepError }),
@@ -87,7 +94,7 @@ export type StreamEntry = [id: string, fields: string[]];
 
 /** Read an entry of the event stream. */
 export function readEvent([seq, fields]: StreamEntry): RunEvent {
-  const { k, s, t, x, d } = readFields(fields);
+  const { k, s, t, x, d, n } = readFields(fields);
   return {
     seq,
     atMs: timeOf(seq),
@@ -96,6 +103,7 @@ export function readEvent([seq, fields]: StreamEntry): RunEvent {
     ...(t && { state: t as StepState | RunState }),
     ...(x && { text: x }),
     ...(d && { data: JSON.parse(d) as Json }),
+    ...(n && { count: Number(n) }),
   };
 }
 

@@ -1,7 +1,7 @@
 import { CephflowError } from '../base/errors.ts';
 import type { Json, JsonObject } from '../base/json.ts';
 import { evaluateWhen, fillStep, neededOutputs, type Outputs } from '../plan/fill.ts';
-import type { Plan, PlanStep } from '../plan/plan.ts';
+import type { PlanStep } from '../plan/plan.ts';
 import { readParam } from '../task/params.ts';
 import type { Task } from '../task/task.ts';
 import type { StoreReads } from './store.ts';
@@ -17,7 +17,6 @@ export type Filled =
 export interface ToFill {
   readonly store: Pick<StoreReads, 'outputs'>;
   readonly run: string;
-  readonly plan: Plan;
   readonly step: PlanStep;
   readonly task: Task;
 }
@@ -30,7 +29,7 @@ export async function fillValues(about: ToFill): Promise<Filled> {
   const { step } = about;
   const needed = neededOutputs(step);
   if (needed.length === 0 && step.when === undefined) return { values: step.with };
-  const outputs = await collectOutputs(about, needed);
+  const outputs = await collectOutputs(about);
   const missing = needed.filter((id) => outputs[id] === undefined);
   if (missing.length > 0 && step.part === 'finally')
     return { skip: `it needs the output of ${missing.join(', ')}, which never came to be` };
@@ -42,11 +41,14 @@ export async function fillValues(about: ToFill): Promise<Filled> {
   }
 }
 
-async function collectOutputs({ store, run, plan }: ToFill, needed: readonly string[]): Promise<Outputs> {
-  const indices = plan.steps.flatMap(({ id }, index) => (needed.includes(id) ? [index] : []));
-  const found = await store.outputs(run, indices);
-  const entries = [...found].map(([index, output]) => [plan.steps[index]?.id ?? '', output] as const);
-  return Object.fromEntries(entries.filter(([, output]) => output !== null));
+/** Give the outputs that a step uses, by the ids of the steps that returned them. */
+export async function collectOutputs({ store, run, step }: Omit<ToFill, 'task'>): Promise<Outputs> {
+  const { inputs = {} } = step;
+  const found = await store.outputs(run, Object.values(inputs));
+  const entries = Object.entries(inputs).map(([id, index]) => [id, found.get(index)] as const);
+  return Object.fromEntries(
+    entries.filter((entry): entry is [string, Json] => entry[1] !== undefined && entry[1] !== null),
+  );
 }
 
 function readLate({ task, step }: ToFill, filled: JsonObject): JsonObject {

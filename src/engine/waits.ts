@@ -1,8 +1,8 @@
 import { formatDuration } from '../base/duration.ts';
 import { CephflowError } from '../base/errors.ts';
 import type { Progress } from '../task/task.ts';
+import type { Completed, Parking } from './leases.ts';
 import { breakRow, type Observed, stalledSince } from './settle.ts';
-import type { Completed, Parking } from './store.ts';
 import { type Job, pollMsOf, recordError } from './workshop.ts';
 
 /** Say how a step goes on waiting. `askInMs`: absent, at its own pace; null, only when a person answers. */
@@ -101,7 +101,7 @@ function failForTime(job: Job, timedOut: string, wait: Wait): Promise<Completed>
   });
   return job.shop.store.complete(job.grant, {
     state: 'failed',
-    acted: job.grant.actedMs !== undefined,
+    acted: job.grant.hasBegun,
     error: recordError(error),
     mayHaveActed: wait.mayHaveActed ?? false,
   });

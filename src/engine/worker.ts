@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { carryOut } from './deliver.ts';
 import { createDispatcher } from './dispatcher.ts';
 import { startLeader } from './leader.ts';
+import { createLeaseKeeper } from './lease.ts';
 import type { TaskLibrary } from './load-tasks.ts';
 import { openQueue, startConsumer } from './queue.ts';
 import type { Delivery, Store } from './store.ts';
@@ -19,6 +20,8 @@ export interface WorkerOptions {
   readonly prefix: string;
   /** Names of the clusters that this worker reaches, as the config has them. */
   readonly clusters: readonly string[];
+  /** Names of the queues that it serves; absent: only the usual one, `default`. */
+  readonly queues?: readonly string[];
   readonly systemsFor: SystemsFor;
   readonly tasks: TaskLibrary;
   /** Steps at once, for each cluster. Waits take no slot. */
@@ -41,6 +44,9 @@ export interface Worker {
   stop(graceMs: number): Promise<void>;
 }
 
+/** Name of the queue that steps go to whose playbook names none. */
+export const usualQueue = 'default';
+
 /** What was aborted gets so long to record it; longer, and its lease runs out instead. */
 const abortLimitMs = 15_000;
 /** Leadership and queues are given back within this; a Redis that does not answer would keep us for ever. */
@@ -55,13 +61,16 @@ export function startWorker(options: WorkerOptions): Worker {
   };
   const dispatcher = createDispatcher({
     store,
-    openQueue: (cluster) => openQueue(redis, { prefix, cluster }),
+    openQueue: (cluster, queue) =>
+      openQueue(redis, { prefix, cluster, ...(queue !== undefined && { queue }) }),
     onError,
   });
   const aborting = new AbortController();
   const underWay = new Set<Promise<void>>();
   const state = { isDraining: false };
   const opened = openClusters(options.systemsFor, aborting.signal);
+  const leases = createLeaseKeeper({ store, leaseMs: options.leaseMs, stopping: aborting.signal });
+  const queues = options.queues ?? [usualQueue];
   const shop: Workshop = {
     store,
     tasks: options.tasks,
@@ -70,6 +79,8 @@ export function startWorker(options: WorkerOptions): Worker {
     dispatch: (run) => dispatcher.poke(run),
     isDraining: () => state.isDraining,
     name,
+    leases,
+    takesUsual: queues.includes(usualQueue),
     leaseMs: options.leaseMs,
     ...(options.pollMs !== undefined && { pollMs: options.pollMs }),
     random: Math.random,
@@ -83,8 +94,11 @@ export function startWorker(options: WorkerOptions): Worker {
     return work;
   };
   const { concurrency } = options;
-  const consumers = clusters.map((cluster) =>
-    startConsumer(redis, { prefix, cluster, concurrency, handle, onError }),
+  const consumers = clusters.flatMap((cluster) =>
+    queues.map((queue) => {
+      const named = queue === usualQueue ? {} : { queue };
+      return startConsumer(redis, { prefix, cluster, ...named, concurrency, handle, onError });
+    }),
   );
   const leader = startLeader({ id: name, store, dispatcher, onError });
   return {
@@ -97,6 +111,7 @@ export function startWorker(options: WorkerOptions): Worker {
       await endsWithin(abortLimitMs, underWay);
       await endsWithin(closeLimitMs, closing, onError);
       await endsWithin(closeLimitMs, [dispatcher.close()], onError);
+      leases.close();
       await opened.close();
     },
   };
@@ -130,7 +145,7 @@ function rememberRuns(store: Store): Workshop['runFacts'] {
 }
 
 async function readRun(store: Store, run: string): Promise<RunFacts> {
-  const [plan, { by }] = await Promise.all([store.plan(run), store.snapshot(run)]);
+  const [plan, { by }] = await Promise.all([store.planHead(run), store.brief(run)]);
   return { plan, by };
 }
 

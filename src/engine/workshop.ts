@@ -3,19 +3,24 @@ import { parseDuration } from '../base/duration.ts';
 import type { CephflowError } from '../base/errors.ts';
 import { describeError } from '../base/errors.ts';
 import type { Json, JsonObject } from '../base/json.ts';
-import type { Plan, PlanStep } from '../plan/plan.ts';
+import type { PlanStep } from '../plan/plan.ts';
 import type { ActContext, Decision, ReadContext, StepFacts } from '../task/context.ts';
 import type { Task } from '../task/task.ts';
+import type { LeaseKeeper } from './lease.ts';
+import type { Grant, Outcome, StepError, StoreSteps } from './leases.ts';
 import type { TaskLibrary } from './load-tasks.ts';
 import { type Observed, readObserved } from './settle.ts';
-import type { Grant, Outcome, StepError, StoreReads, StoreSteps } from './store.ts';
+import type { StoreReads } from './store.ts';
+import type { PlanHead } from './store-plan.ts';
 import type { OpenCluster } from './systems.ts';
 
 /** Hold what every step of a worker uses. */
 export interface Workshop {
   readonly store: StoreSteps & StoreReads;
   readonly tasks: TaskLibrary;
-  /** The plan of a run and who started it. @throws RUN_UNKNOWN */
+  /** Keeps the leases of everything that this worker carries out. */
+  readonly leases: LeaseKeeper;
+  /** The plan of a run without its steps, and who started it. @throws RUN_UNKNOWN */
   runFacts(run: string): Promise<RunFacts>;
   /** @throws CLUSTER_UNKNOWN, NOT_CONFIGURED */
   cluster(name: string): Promise<OpenCluster>;
@@ -26,6 +31,8 @@ export interface Workshop {
   /** Name of this worker for people: host and pid. */
   readonly name: string;
   readonly leaseMs: number;
+  /** Whether steps of the usual queue may be carried out here. */
+  readonly takesUsual: boolean;
   /** How often a wait is asked about, where the step itself does not say. */
   readonly pollMs?: number;
   /** From 0 to 1: spreads retries, so that what failed together is not tried together. */
@@ -35,14 +42,14 @@ export interface Workshop {
 
 /** Hold what is the same for all steps of a run. */
 export interface RunFacts {
-  readonly plan: Plan;
+  readonly plan: PlanHead;
   readonly by: string;
 }
 
 /** Hold one claimed step of a task, ready to be asked and acted on. */
 export interface Job {
   readonly shop: Workshop;
-  readonly plan: Plan;
+  readonly plan: PlanHead;
   readonly step: PlanStep;
   readonly task: Task;
   readonly values: JsonObject;
@@ -53,10 +60,19 @@ export interface Job {
   readonly facts: StepFacts;
   readonly cluster: OpenCluster;
   readonly signal: AbortSignal;
-  /** Whether this delivery may go on with a successor. */
-  readonly wantsNext: boolean;
+  /** Whether, and until when, this delivery may go on with other steps of its run. */
+  readonly patience: Patience;
   /** Milliseconds since the epoch, by Redis' clock. */
   now(): number;
+}
+
+/**
+ * Say how long one delivery goes on with step after step of its run. Until `untilMs` (by performance.now) it does not
+ * care who else waits for a worker; later it goes on only while nobody does.
+ */
+export interface Patience {
+  readonly wantsNext: boolean;
+  readonly untilMs: number;
 }
 
 /** Name a step to the systems outside, stable over retries and crashes. */
@@ -124,9 +140,10 @@ export function pollMsOf({ step, shop, task }: Pick<Job, 'step' | 'shop' | 'task
 }
 
 /** Ask, on completing, for a step that is ready: decided then, since the worker may have been told to stop meanwhile. */
-export function claimNext({ shop, wantsNext }: Pick<Job, 'shop' | 'wantsNext'>): Pick<Outcome, 'next'> {
-  if (!wantsNext || shop.isDraining()) return {};
-  return { next: { worker: shop.name, leaseMs: shop.leaseMs } };
+export function claimNext({ shop, patience }: Pick<Job, 'shop' | 'patience'>): Pick<Outcome, 'next'> {
+  if (!patience.wantsNext || !shop.takesUsual || shop.isDraining()) return {};
+  const isPatient = performance.now() < patience.untilMs;
+  return { next: { worker: shop.name, leaseMs: shop.leaseMs, isPatient } };
 }
 
 /** Turn an error into what is recorded with the step. */

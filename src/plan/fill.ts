@@ -8,7 +8,7 @@ import { isLateValue, type PlanStep } from './plan.ts';
 export type Outputs = Readonly<Record<string, Json>>;
 
 /** List the ids of the steps whose outputs a step needs before its values and condition are known. */
-export function neededOutputs(step: PlanStep): readonly string[] {
+export function neededOutputs(step: Pick<PlanStep, 'with' | 'when'>): readonly string[] {
   const sources = [...lateSources(step.with), ...(step.when === undefined ? [] : [step.when])];
   const ids = sources.flatMap((source) => usesOfOutputs(source).flatMap((use) => use.step ?? []));
   return [...new Set(ids)];

@@ -104,6 +104,8 @@ export interface PlanStep {
   readonly locks?: readonly PlanLock[];
   /** Names of users who may approve or reject; absent: everybody. */
   readonly approvers?: readonly string[];
+  /** Numbers of the steps whose outputs it uses, by their ids; the store fills it in. */
+  readonly inputs?: Readonly<Record<string, number>>;
   /** As the run's payload, for this step. */
   readonly payload?: Json;
 }

@@ -19,6 +19,9 @@ export interface RunEvent {
   readonly kind:
     | 'run-state-changed'
     | 'step-state-changed'
+    | 'steps-became-ready'
+    | 'step-acting'
+    | 'run-grew'
     | 'step-waits'
     | 'step-logged'
     | 'hold-renewed'
@@ -27,6 +30,8 @@ export interface RunEvent {
   readonly step?: number;
   readonly state?: StepState | RunState;
   readonly attempt?: number;
+  /** With `steps-became-ready` and `run-grew`: how many steps; `step` is the first, or the one that they came from. */
+  readonly count?: number;
   /** One sentence for people; never parsed back. */
   readonly text?: string;
   readonly data?: Json;

@@ -12,19 +12,28 @@ export const stepStates = {
   failed: 'f',
   skipped: 'k',
   cancelled: 'c',
+  undoing: 'U',
+  undone: 'u',
+  'undo-failed': 'x',
 } as const;
 
 /** Name the state of a step. */
 export type StepState = keyof typeof stepStates;
 
-/** List the states of a run. Ended: succeeded, aborted, left-over. `failed` waits for a person. */
-const runStates = ['planned', 'running', 'failed', 'aborting', 'succeeded', 'aborted', 'left-over'] as const;
+/** List the states of a run. Ended: succeeded, aborted, undone, left-over. `failed` waits for a person, `planned` for locks. */
+const runStates = [
+  ...(['planned', 'running', 'paused', 'failed', 'aborting', 'undoing'] as const),
+  ...(['succeeded', 'aborted', 'undone', 'left-over'] as const),
+] as const;
 
 /** Name the state of a run. */
 export type RunState = (typeof runStates)[number];
 
-const endedSteps: readonly StepState[] = ['succeeded', 'skipped', 'cancelled'];
-const endedRuns: readonly RunState[] = ['succeeded', 'aborted', 'left-over'];
+const endedSteps: readonly StepState[] = [
+  ...(['succeeded', 'skipped', 'cancelled'] as const),
+  ...(['undoing', 'undone', 'undo-failed'] as const),
+];
+const endedRuns: readonly RunState[] = ['succeeded', 'aborted', 'undone', 'left-over'];
 
 /** Tell whether nothing more happens to a step unless a person acts. `failed` is not ended: it waits to be retried or skipped. */
 export function isEndedStep(state: StepState): boolean {

@@ -61,6 +61,8 @@ export interface TaskDefinition<P extends Params, M extends Json> {
   run?(values: ValuesOf<P>, context: ActContext<M>): Promise<unknown>;
   undo?(values: ValuesOf<P>, context: ActContext<M>): Promise<void>;
   readonly hold?: Hold<P>;
+  /** What it does need not be taken back, a message to people say: undo of a run passes it over. */
+  readonly isNeutral?: boolean;
 }
 
 /** Be a task as the engine sees it: its definition with the parameter types forgotten. */

@@ -1,5 +1,6 @@
 import { expect } from 'vitest';
 import { carryOut } from '../../src/engine/deliver.ts';
+import { createLeaseKeeper } from '../../src/engine/lease.ts';
 import type { StepView } from '../../src/engine/store.ts';
 import type { Systems } from '../../src/engine/systems.ts';
 import { openCluster } from '../../src/engine/systems.ts';
@@ -42,21 +43,35 @@ export function openBench(rig: Rig, tasks: readonly Task[], more: Partial<Worksh
   const cluster: FakeCluster = { fsid: 'f51d', reads: 0 };
   const open = openCluster(fakeSystems(cluster), new AbortController().signal, Date.now);
   const lines: string[] = [];
+  const stopping = new AbortController();
+  const leases = createLeaseKeeper({ store, leaseMs: more.leaseMs ?? 60_000, stopping: stopping.signal });
   const shop: Workshop = {
     store,
     tasks: new Map(tasks.map((task) => [task.name, { task, file: `${task.name}.ts`, hash: taskHash }])),
-    runFacts: async (run) => ({ plan: await store.plan(run), by: 'root' }),
+    runFacts: async (run) => ({ plan: await store.planHead(run), by: 'root' }),
     cluster: async () => open,
     dispatch: () => undefined,
     isDraining: () => false,
     name: 'worker-1',
+    leases,
+    takesUsual: true,
     leaseMs: 60_000,
     random: () => 0.5,
     log: (line) => lines.push(line),
     ...more,
   };
-  const deliver: Bench['deliver'] = async (run, step = 0, signal = new AbortController().signal) =>
-    carryOut({ run, step, delivery: await rig.delivery(run, step) }, shop, signal);
+  const deliver: Bench['deliver'] = async (run, step = 0, signal = new AbortController().signal) => {
+    const keeper = createLeaseKeeper({ store: shop.store, leaseMs: shop.leaseMs, stopping: signal });
+    try {
+      await carryOut(
+        { run, step, delivery: await rig.delivery(run, step) },
+        { ...shop, leases: keeper },
+        signal,
+      );
+    } finally {
+      keeper.close();
+    }
+  };
   return {
     shop,
     cluster,

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { StepError } from '../../src/engine/store.ts';
+import type { StepError } from '../../src/engine/leases.ts';
 import { chainOf, planOf } from './plans.ts';
 import { type PrivateRedis, startRedis } from './private-redis.ts';
 import { openRig, type Rig } from './store-rig.ts';
@@ -141,7 +141,7 @@ describe('control', () => {
     const busy = await rig.claim(run, 0);
     await rig.store.abort(run, me);
     expect(await rig.states(run)).toBe('Rccp');
-    expect(await rig.store.acting(busy)).toBe('refused');
+    expect(await rig.store.acting(busy)).toBe('aborting');
     await rig.store.complete(busy, { state: 'succeeded', acted: true });
     expect(await rig.states(run)).toBe('sccr');
     await rig.pass(run, 3);
@@ -290,7 +290,11 @@ describe('locks and places', () => {
   });
 
   test('holds are renewed while the run lives, and over with it', async () => {
-    const steps = [{ id: 'a' }, { id: 'b', after: [0] }, { id: 'r', part: 'finally' as const, releases: 0 }];
+    const steps = [
+      { id: 'a' },
+      { id: 'b', after: [0] },
+      { id: 'r', part: 'finally' as const, kind: 'release' as const, releases: 0 },
+    ];
     const run = await start(planOf(steps));
     const grant = await rig.claim(run, 0);
     const hold = { expiresMs: grant.nowMs + 3000, renewMs: grant.nowMs + 1000 };

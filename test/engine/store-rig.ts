@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach } from 'vitest';
+import type { Grant, Outcome } from '../../src/engine/leases.ts';
 import { connectRedis } from '../../src/engine/redis.ts';
-import type { Grant, Outcome, Store } from '../../src/engine/store.ts';
+import type { Store } from '../../src/engine/store.ts';
 import { openStore } from '../../src/engine/store-open.ts';
 import { type PrivateRedis, startRedis } from './private-redis.ts';
 

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { Held, Store } from '../../src/engine/store.ts';
+import type { Held } from '../../src/engine/leases.ts';
+import type { Store } from '../../src/engine/store.ts';
 import type { Plan } from '../../src/plan/plan.ts';
 import {
   applyToModel,

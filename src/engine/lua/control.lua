@@ -1,40 +1,72 @@
 -- Carry out an act of a person, audited, once for each request id. KEYS as in common.lua.
--- ARGV 1 act: abort | retry | retry-all | skip | decide | wake  2 step or ''  3 by  4 reason  5 request or ''
---      6 successors, first slice (skip) or decision (decide: JSON without atMs)  7 cursor where more follow, or ''
--- Result: ok, number of steps it changed | refused, why
+-- ARGV 1 act: pause | resume | abort | kill | retry | retry-all | skip | mark-done | mark-failed | decide | wake | sweep
+--        | unlock (6 name of the lock)
+--      2 step or ''  3 by  4 reason  5 request or ''
+--      6 successors, first slice (skip, mark-done), decision (decide: JSON without atMs) or error (mark-failed: JSON)
+--      7 cursor where more follow, or ''
+-- Result: ok, number of steps it changed, 1: there is more to sweep | refused, why
 local act, i, by, reason, request = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5]
 local known = answered(request)
-if known then return { 'ok', tonumber(known) } end
-local over = run_state()
+if known then return { 'ok', tonumber(known), redis.call('HEXISTS', K.meta, 'sweep') } end
+local over = run_now
+if act == 'sweep' then return { 'ok', 0, sweep() and 1 or 0 } end
 if act == 'wake' then return { 'ok', (not is_over(over) and state(K, i) == 'w' and wake(K, i)) and 1 or 0 } end
-if is_over(over) then return { 'refused', 'the run is over: it ' .. (over == 'left-over' and 'ended with something left over' or over) } end
-
-local function ok(count)
-  answer(request, count)
-  audit(act == 'retry-all' and 'retry' or act, by, reason, i or '')
-  return { 'ok', count }
+if act == 'unlock' then
+  -- a run that is over, or unknown, may hold something all the same: a tail of records was lost
+  local is_freed = free_lock(ARGV[6], K.run .. '|' .. (ARGV[2] or ''))
+  if is_freed then
+    answer(request, 1)
+    audit('unlock', by, reason, ARGV[2])
+  end
+  return { 'ok', is_freed and 1 or 0, 0 }
+end
+if is_over(over) then
+  return { 'refused', 'the run is over: it ' .. (over == 'left-over' and 'ended with something left over' or over) }
 end
 
-local function abort()
+local function ok(count, has_more)
+  answer(request, count)
+  audit(act == 'retry-all' and 'retry' or act, by, reason, i or '')
+  return { 'ok', count, has_more and 1 or 0 }
+end
+
+local acts = {}
+
+function acts.pause()
+  if over == 'paused' then return { 'refused', 'it is paused already' } end
+  if over == 'aborting' then return { 'refused', 'the run is being aborted' } end
+  if over == 'planned' then return { 'refused', 'the run has not started: it waits for its locks' } end
+  set_run_state('paused')
+  return ok(0)
+end
+
+function acts.resume()
+  if over ~= 'paused' then return { 'refused', 'it is not paused: it is ' .. over } end
+  set_run_state(usual_state())
+  -- what was sent may have been dropped meanwhile; what was about to act asks again
+  for _, step in ipairs(redis.call('SMEMBERS', K.sent)) do put_back(tonumber(step)) end
+  for _, step in ipairs(redis.call('SMEMBERS', K.stopped)) do wake(K, tonumber(step)) end
+  redis.call('DEL', K.stopped)
+  redis.call('SADD', outbox, K.run)
+  return ok(0)
+end
+
+function acts.abort()
   if over == 'aborting' then return { 'refused', 'the run is being aborted already' } end
+  redis.call('HSET', K.meta, 'sweep', 0)
   set_run_state('aborting')
-  local all, parts = redis.call('GET', K.st) or '', redis.call('GET', K.part) or ''
-  local count, failed = 0, 0
-  for n = 1, #all do
-    local s, step = string.sub(all, n, n), n - 1
-    if string.sub(parts, n, n) == 'm' then
-      if s == 'p' or ((s == 'r' or s == 'w') and not is_under_way(step)) then
-        cancel(step)
-        count = count + 1
-      elseif s == 'f' then
-        free_act_lock(step)
-        give_back_places(step)
-        failed = failed + 1
-      end
-    end
-  end
-  if count + failed > 0 then settle(false, count + failed) end
-  return ok(count)
+  local more = sweep()
+  return ok(0, more)
+end
+
+-- Nothing is given back: who kills a run is told what it leaves. Its workers lose their leases and stop.
+function acts.kill()
+  local is_clean = redis.call('HLEN', K.holds) == 0 and redis.call('HLEN', K.lease) == 0
+  redis.call('HSET', K.meta, 'sweep', 0)
+  end_run_as(is_clean and 'aborted' or 'left-over')
+  redis.call('PUBLISH', root .. 'killed', K.run)
+  local more = sweep()
+  return ok(0, more)
 end
 
 local function retry_one(step)
@@ -42,47 +74,76 @@ local function retry_one(step)
   redis.call('HINCRBY', K.mem, step .. ':n', 1)
   redis.call('BITFIELD', K.times, 'SET', 'i64', '#' .. (2 * step), 0, 'SET', 'i64', '#' .. (2 * step + 1), 0)
   make_ready(K, step)
-  if redis.call('HINCRBY', K.meta, 'failed', -1) == 0 then set_run_state('running') end
+  redis.call('HINCRBY', K.meta, 'failed', -1)
+  if over == 'failed' then set_run_state(usual_state()) end
 end
 
-local function retry()
+function acts.retry()
   if over == 'aborting' then return { 'refused', 'the run is being aborted' } end
-  if act == 'retry' and state(K, i) == 'w' then
+  if state(K, i) == 'w' then
     make_ready(K, i)
     return ok(1)
   end
-  if act == 'retry' and (state(K, i) ~= 'f' or is_finally(i)) then
+  if state(K, i) ~= 'f' or is_finally(i) then
     return { 'refused', 'the step is ' .. state_names[state(K, i)] .. ': only a failed or waiting one can be retried' }
   end
-  if act == 'retry' then
-    retry_one(i)
-    return ok(1)
-  end
+  retry_one(i)
+  return ok(1)
+end
+
+acts['retry-all'] = function()
+  if over == 'aborting' then return { 'refused', 'the run is being aborted' } end
   local all, parts, count = redis.call('GET', K.st) or '', redis.call('GET', K.part) or '', 0
-  for n = 1, #all do
-    if string.sub(all, n, n) == 'f' and string.sub(parts, n, n) == 'm' then
-      retry_one(n - 1)
+  local at = string.find(all, 'f', 1, true)
+  while at do
+    if string.sub(parts, at, at) == 'm' then
+      retry_one(at - 1)
       count = count + 1
     end
+    at = string.find(all, 'f', at + 1, true)
   end
   if count == 0 then return { 'refused', 'no step has failed' } end
   return ok(count)
 end
 
-local function skip()
-  local s = state(K, i)
+local function refuse_to_end(s)
   local may = s == 'r' or s == 'w' or s == '?' or (s == 'f' and over ~= 'aborting' and not is_finally(i))
-  if not may then
-    local why = s == 'p' and 'it has not begun; skip what it waits for, or wait until it is ready'
-      or s == 'R' and 'a worker is busy with it; wait until it has ended or waits' or 'it has ended'
-    return { 'refused', 'the step is ' .. state_names[s] .. ': ' .. why }
+  if may then return nil end
+  local why = s == 'p' and 'it has not begun; skip what it waits for, or wait until it is ready'
+    or s == 'R' and 'a worker is busy with it; wait until it has ended or waits' or 'it has ended'
+  return { 'refused', 'the step is ' .. state_names[s] .. ': ' .. why }
+end
+
+local function end_by_hand(byte)
+  local s = state(K, i)
+  local refusal = refuse_to_end(s)
+  if refusal then return refusal end
+  if s == 'f' then
+    redis.call('HINCRBY', K.meta, 'failed', -1)
+    redis.call('HDEL', K.err, i)
+    if over == 'failed' then set_run_state(usual_state()) end
   end
-  if s == 'f' and redis.call('HINCRBY', K.meta, 'failed', -1) == 0 then set_run_state('running') end
-  finish_step(i, 'k', ARGV[6], ARGV[7] ~= '' and ARGV[7])
+  finish_step(i, byte, ARGV[6], ARGV[7] ~= '' and ARGV[7])
   return ok(1)
 end
 
-local function decide()
+function acts.skip() return end_by_hand('k') end
+
+acts['mark-done'] = function() return end_by_hand('s') end
+
+acts['mark-failed'] = function()
+  local s = state(K, i)
+  if s == 'f' then return { 'refused', 'the step is failed: it has failed already' } end
+  local refusal = refuse_to_end(s)
+  if refusal then return refusal end
+  if is_finally(i) then return { 'refused', 'the step gives something back: skip it, or let it be tried' } end
+  redis.call('HSET', K.err, i, ARGV[6])
+  -- somebody looked: its act is not begun any more unless it was
+  fail_step(i, is_acting(i))
+  return ok(1)
+end
+
+function acts.decide()
   local waits = redis.call('HGET', K.wait, i)
   local s = state(K, i)
   local question = waits and cjson.decode(string.match(waits, '^%d+|%d*|(.*)$')).question
@@ -96,7 +157,4 @@ local function decide()
   return ok(1)
 end
 
-if act == 'abort' then return abort() end
-if act == 'skip' then return skip() end
-if act == 'decide' then return decide() end
-return retry()
+return acts[act]()

@@ -2,9 +2,8 @@
 -- ARGV 1 step  2 expires ms or '' (released)  3 renew ms
 -- Result: 1 kept, 0 the hold is released or the run is over
 local i = ARGV[1]
-local over = run_state()
 local held = redis.call('HGET', K.holds, i)
-if not held or not over or is_over(over) then return 0 end
+if not held or not run_now or is_over(run_now) then return 0 end
 if ARGV[2] == '' then
   redis.call('HDEL', K.holds, i)
   redis.call('ZREM', timers, K.run .. '|' .. i .. '|h')

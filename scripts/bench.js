@@ -1,16 +1,18 @@
-// npm run bench [-- NAME…]: figures as JSON lines on stdout, a table on stderr. NAME: figures whose name begins so.
-// Every ratio is measured in this one run, turn about with what it is compared to.
+// npm run bench [-- NAME…]: figures as JSON lines on stdout, progress and a table on stderr. NAME: figures whose name
+// begins so. Every ratio is measured in this one run, turn about with what it is compared to. A limit that is missed is
+// told, and is no error.
 import { argv, exit, stderr, stdout } from 'node:process';
 import { enginePackages } from './packages.js';
 import { prepare } from './prepare.js';
 
 prepare({ npm: true, build: true, packages: enginePackages });
 
-const { benches } = await import('./bench/engine.js');
+const { benches, needed } = await import('./bench/engine.js');
+const { tableOf } = await import('./bench/figures.js');
 
 const wanted = argv.slice(2);
 const isWanted = (figure) => wanted.length === 0 || wanted.some((name) => figure.startsWith(name));
-const chosen = benches.filter(({ figures }) => figures.some(isWanted));
+const chosen = needed(isWanted);
 if (chosen.length === 0) {
   stderr.write(`no figure begins with ${wanted.join(' or ')}; there are:\n`);
   for (const figure of benches.flatMap(({ figures }) => figures)) stderr.write(`  ${figure}\n`);
@@ -24,10 +26,4 @@ for (const bench of chosen) {
     rows.push(figure);
   }
 }
-const width = Math.max(...rows.map(({ figure }) => figure.length));
-stderr.write(`\n${'FIGURE'.padEnd(width)}     VALUE  UNIT  N  BASELINE\n`);
-for (const { figure, value, unit, n, baseline } of rows) {
-  stderr.write(
-    `${figure.padEnd(width)}  ${String(value).padStart(8)}  ${unit.padEnd(4)}  ${n}  ${baseline}\n`,
-  );
-}
+stderr.write(`\n${tableOf(rows)}`);

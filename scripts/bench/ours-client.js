@@ -5,10 +5,10 @@ import { createDispatcher } from '../../dist/src/engine/dispatcher.js';
 import { openQueue } from '../../dist/src/engine/queue.js';
 import { connectRedis } from '../../dist/src/engine/redis.js';
 import { openStore } from '../../dist/src/engine/store-open.js';
-import { chain, group, step } from '../../dist/src/plan/canvas.js';
 import { compileCanvas } from '../../dist/src/plan/compile.js';
-import { tell, told } from './child.js';
+import { answerUsage, tell, told } from './child.js';
 import { map, prefix, tasks } from './parts.js';
+import { shapeOf } from './shapes.js';
 
 const [, , socket, shape, size] = argv;
 const redis = await connectRedis(socket, 'producer');
@@ -21,17 +21,18 @@ const dispatcher = createDispatcher({
   },
 });
 const control = createControl(store, (run) => dispatcher.poke(run));
+answerUsage();
 tell('ready');
-await told();
+await told('go');
 
 const beganMs = Date.now();
-const steps = Array.from({ length: Number(size) }, () => step('bench.nothing'));
-const main = shape === 'chain' ? chain(...steps) : group(steps);
+const { canvas: main } = shapeOf(shape, Number(size));
 const health = { status: 'HEALTH_OK', checks: [] };
 const plan = compileCanvas(
   { name: 'bench', summary: 'Do nothing often', target: 'bench', main },
   { tasks, map, health, cluster: 'bench', contacts: [] },
 );
-await control.startRun(plan, { by: 'bench' });
+const run = await control.startRun(plan, { by: 'bench' });
 await dispatcher.close();
-tell('added', { beganMs });
+await store.close();
+tell('added', { beganMs, run });

@@ -2,13 +2,14 @@
 import { argv } from 'node:process';
 import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
-import { addAtOnce, tell, told } from './child.js';
+import { addAtOnce, answerUsage, tell, told } from './child.js';
 
 const [, , socket, shape, size] = argv;
 const queue = new Queue('bench', { connection: new Redis(socket, { maxRetriesPerRequest: null }) });
 await queue.waitUntilReady();
+answerUsage();
 tell('ready');
-await told();
+await told('go');
 
 const beganMs = Date.now();
 const opts = { removeOnComplete: true, removeOnFail: true };

@@ -2,7 +2,7 @@
 import { argv } from 'node:process';
 import { Queue, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
-import { concurrency, tell } from './child.js';
+import { answerUsage, concurrency, tell } from './child.js';
 
 const [, , socket, shape, size] = argv;
 const connection = () => new Redis(socket, { maxRetriesPerRequest: null });
@@ -24,4 +24,5 @@ worker.on('completed', () => {
   if (done === Number(size)) tell('done', { endedMs: Date.now() });
 });
 await worker.waitUntilReady();
+answerUsage();
 tell('ready');

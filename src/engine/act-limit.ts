@@ -19,17 +19,21 @@ export async function withinActLimit<T>(
   act: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const limitMs = parseDuration(limit) ?? usualLimitMs;
-  const late = new AbortController();
+  const ending = new AbortController();
+  const { signal } = ending;
   const timer = setTimeout(() => {
     const what = `the act did not end within ${limit || '10m'} and was stopped`;
-    late.abort(new CephflowError('COMMAND_TIMED_OUT', what));
+    ending.abort(new CephflowError('COMMAND_TIMED_OUT', what));
   }, limitMs);
-  const signal = AbortSignal.any([stopping, late.signal]);
+  // AbortSignal.any would do, at many times the price
+  const stop = () => ending.abort(stopping.reason);
+  stopping.addEventListener('abort', stop, { once: true });
   try {
-    if (signal.aborted) throw abortedBy(signal);
+    if (stopping.aborted) throw abortedBy(stopping);
     return await untilAborted(signal, act(signal));
   } finally {
     clearTimeout(timer);
+    stopping.removeEventListener('abort', stop);
   }
 }
 

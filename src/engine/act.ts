@@ -66,7 +66,7 @@ function waitForLock(job: Job, holder: { run: string; step: number } | undefined
 }
 
 async function findObstacle(job: Job): Promise<Acted | undefined> {
-  const sameCluster = await verifyCluster(job, { shared: false });
+  const sameCluster = await verifyCluster(job, { isSevere: isSevere(job.task) });
   if ('error' in sameCluster) return { ended: await failQuestion(job, sameCluster.error) };
   const blockers = await askBlockers(job);
   if ('error' in blockers) return { ended: await failQuestion(job, blockers.error) };
@@ -157,6 +157,8 @@ async function carryOutAct(job: Job, remembered: Json | undefined): Promise<Acte
   const tried = await tryAct(job, remembered);
   job.cluster.forget();
   if ('error' in tried) return { ended: await failAct(job, tried.error) };
+  // without `done` its end is recorded at once: nothing is left to be read back
+  if (!job.task.done) return { output: tried.value };
   const written = await job.shop.store.acted(job.grant, tried.value);
   return written === 'lost' ? { ended: undefined } : { output: tried.value };
 }

@@ -14,12 +14,17 @@ const questionLimitMs = 180_000;
 /** Ask whether the step's goal is reached; a task without `done` has no way to know, and says undefined. */
 export function askDone(job: Job, { shared }: { shared: boolean }): Promise<Tried<Answer | undefined>> {
   const { task, values } = job;
+  if (!task.done) return nothing;
   return ask(job, shared, async (context) => task.done?.(values, context));
 }
+
+const nothing = Promise.resolve({ value: undefined });
+const noBlockers = Promise.resolve({ value: [] });
 
 /** Ask for reasons not to act now. */
 export function askBlockers(job: Job): Promise<Tried<readonly string[]>> {
   const { task, values } = job;
+  if (!task.blockers) return noBlockers;
   return ask(job, false, async (context) => (await task.blockers?.(values, context)) ?? []);
 }
 
@@ -29,11 +34,18 @@ export function askRemember(job: Job): Promise<Tried<Json | undefined>> {
   return ask(job, false, async (context) => task.remember?.(values, context));
 }
 
-/** Compare the cluster that answers with the one the plan was made for. */
-export async function verifyCluster(job: Job, { shared }: { shared: boolean }): Promise<Tried<true>> {
-  const { plan } = job;
+/**
+ * Compare the cluster that answers with the one the plan was made for. Only before an act that stops or destroys it is
+ * asked each time: elsewhere an answer that is two seconds old will do, since a cluster's name in the config means
+ * another one only after somebody has changed it.
+ */
+export async function verifyCluster(job: Job, { isSevere }: { isSevere: boolean }): Promise<Tried<true>> {
+  const { plan, cluster } = job;
+  if (!isSevere && cluster.knows(plan.fsid)) return isTheSame;
+  const shared = !isSevere;
   return ask(job, shared, async ({ ceph }) => {
     const { fsid } = await ceph.osdMap();
+    cluster.learn(fsid);
     if (fsid === plan.fsid) return true as const;
     throw new CephflowError(
       'CLUSTER_MISMATCH',
@@ -44,6 +56,8 @@ export async function verifyCluster(job: Job, { shared }: { shared: boolean }): 
     );
   });
 }
+
+const isTheSame = { value: true } as const;
 
 async function ask<T>(
   job: Job,

@@ -4,7 +4,6 @@ import type { JsonObject } from '../base/json.ts';
 import type { PlanStep } from '../plan/plan.ts';
 import { fail } from './failures.ts';
 import { growRun } from './grow.ts';
-import type { Lease } from './lease.ts';
 import type { Completed, Grant } from './leases.ts';
 import type { LoadedTask } from './load-tasks.ts';
 import { mayBeHeld, releaseHold, renewHold } from './release.ts';
@@ -15,11 +14,11 @@ import { understandThrown } from './thrown.ts';
 import { undoStep } from './undo.ts';
 import { fillValues } from './values.ts';
 import {
+  type Claimed,
   claimNext,
   clockFrom,
   type Job,
   type Patience,
-  type RunFacts,
   stepFacts,
   takeUpDecision,
   type Workshop,
@@ -81,16 +80,6 @@ function complete(grant: Grant, shop: Workshop, patience: Patience): Promise<Com
   });
 }
 
-/** Hold a claimed step before it is known what is to be done with it. */
-export interface Claimed {
-  readonly grant: Grant;
-  readonly shop: Workshop;
-  readonly run: RunFacts;
-  readonly step: PlanStep;
-  readonly lease: Lease;
-  readonly patience: Patience;
-}
-
 /** A release or an undo speaks for the step that it gives back or takes back: same values, same name outside. */
 async function subjectOf({ shop, grant, step }: Claimed): Promise<PlanStep> {
   const of = step.kind === 'release' ? step.releases : step.undoes;
@@ -141,7 +130,9 @@ async function openJob(
     verdict,
     facts: stepFacts(grant.run, subject, run),
     cluster,
-    signal: lease.signal,
+    get signal() {
+      return lease.signal;
+    },
     patience,
     now: clockFrom(grant.nowMs),
   };

@@ -1,10 +1,9 @@
 import { CephflowError } from '../base/errors.ts';
 import { undoSteps } from '../plan/undo.ts';
-import type { Claimed } from './deliver.ts';
 import type { Completed, Growth } from './leases.ts';
 import { understandThrown } from './thrown.ts';
 import { undoRequest } from './undo-request.ts';
-import { clockFrom, recordError } from './workshop.ts';
+import { type Claimed, clockFrom, recordError } from './workshop.ts';
 
 /** Another expansion of the same run may come between: then the numbers are worked out anew, so often. */
 const growTries = 10;

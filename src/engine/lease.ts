@@ -77,9 +77,10 @@ class KeptLease implements Lease {
   readonly held: Held;
   renewedAt = performance.now();
   askedAt = this.renewedAt;
-  readonly #ending = new AbortController();
+  #ending: AbortController | undefined;
   readonly #leave: () => void;
   #isLost = false;
+  #reason: unknown;
 
   constructor(held: Held, leave: () => void) {
     this.held = held;
@@ -87,6 +88,9 @@ class KeptLease implements Lease {
   }
 
   get signal(): AbortSignal {
+    // most steps end without anybody asking for it, and it costs as much as a step
+    this.#ending ??= new AbortController();
+    if (this.#reason !== undefined) this.#ending.abort(this.#reason);
     return this.#ending.signal;
   }
 
@@ -103,7 +107,8 @@ class KeptLease implements Lease {
   }
 
   stop(reason: unknown): void {
-    this.#ending.abort(reason);
+    this.#reason = reason;
+    this.#ending?.abort(reason);
   }
 
   end(): void {

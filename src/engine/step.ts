@@ -25,7 +25,7 @@ export async function doStep(job: Job): Promise<Completed | undefined> {
     const reason = `starts ${formatDuration(step.delayMs ?? 0)} after it became ready`;
     return waitOn(job, { reason, observed, askInMs: startsMs - job.now() });
   }
-  const sameCluster = await verifyCluster(job, { shared: maybeShared(job) });
+  const sameCluster = await verifyCluster(job, { isSevere: false });
   if ('error' in sameCluster) return failQuestion(job, sameCluster.error);
   const done = await askDone(job, { shared: maybeShared(job) });
   if ('error' in done) return failQuestion(job, done.error);
@@ -51,6 +51,7 @@ function maybeShared({ grant, task }: Job): boolean {
 async function actAndReadBack(job: Job): Promise<Completed | undefined> {
   const acted = await act(job);
   if ('ended' in acted) return acted.ended;
+  if (!job.task.done) return readBack(job, undefined, acted.output);
   // the act is recorded as done, and what was asked before it is no question any more: the next delivery only asks
   const observed = withoutAsking(job.observed);
   const after: Job = { ...job, observed, grant: { ...job.grant, mode: 'read-back' } };

@@ -34,6 +34,10 @@ export interface OpenCluster {
   readonly systems: Systems;
   /** Reads for polls of `done` only: an answer may be as old as `sharedAgeMs`. Never for blockers or around an act. */
   readonly shared: CephReads;
+  /** Whether the cluster said within the last two seconds that it is this one. */
+  knows(fsid: string): boolean;
+  /** The cluster has just said which one it is. */
+  learn(fsid: string): void;
   /** Throw away shared answers, also those under way: something was changed. */
   forget(): void;
 }
@@ -75,5 +79,14 @@ export function openCluster(systems: Systems, signal: AbortSignal, now: () => nu
     okToStop: (osds) => ceph.okToStop(osds),
     projectRemoval: (osds) => ceph.projectRemoval(osds),
   };
-  return { systems, shared, forget: () => answers.clear() };
+  let known: { readonly fsid: string; readonly atMs: number } | undefined;
+  return {
+    systems,
+    shared,
+    knows: (fsid) => known?.fsid === fsid && now() - known.atMs < sharedAgeMs,
+    learn: (fsid) => {
+      known = { fsid, atMs: now() };
+    },
+    forget: () => answers.clear(),
+  };
 }

@@ -30,7 +30,7 @@ export async function undoStep(job: Job): Promise<Completed | undefined> {
   if (verdict === 'rejected') {
     return fail(job, new CephflowError('REJECTED', `${grant.decision?.by} rejected ${step.id}`), true);
   }
-  const sameCluster = await verifyCluster(job, { shared: false });
+  const sameCluster = await verifyCluster(job, { isSevere: isSevere(task) });
   if ('error' in sameCluster) return failQuestion(job, sameCluster.error);
   if (grant.mode === 'verify' && isSevere(task) && verdict !== 'approved') {
     const reason = `${step.id} was begun and its end is not known`;

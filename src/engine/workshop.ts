@@ -6,7 +6,7 @@ import type { Json, JsonObject } from '../base/json.ts';
 import type { PlanStep } from '../plan/plan.ts';
 import type { ActContext, Decision, ReadContext, StepFacts } from '../task/context.ts';
 import type { Task } from '../task/task.ts';
-import type { LeaseKeeper } from './lease.ts';
+import type { Lease, LeaseKeeper } from './lease.ts';
 import type { Grant, Outcome, StepError, StoreSteps } from './leases.ts';
 import type { TaskLibrary } from './load-tasks.ts';
 import { type Observed, readObserved } from './settle.ts';
@@ -44,6 +44,16 @@ export interface Workshop {
 export interface RunFacts {
   readonly plan: PlanHead;
   readonly by: string;
+}
+
+/** Hold a claimed step before it is known what is to be done with it. */
+export interface Claimed {
+  readonly grant: Grant;
+  readonly shop: Workshop;
+  readonly run: RunFacts;
+  readonly step: PlanStep;
+  readonly lease: Lease;
+  readonly patience: Patience;
 }
 
 /** Hold one claimed step of a task, ready to be asked and acted on. */

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { CephflowError } from '../../src/base/errors.ts';
 import { type Answer, text } from '../../src/index.ts';
 import { task } from '../../src/task/task.ts';
-import { openBench } from './step-bench.ts';
+import { type Bench, openBench } from './step-bench.ts';
 import { rigForEachTest } from './store-rig.ts';
 
 const rig = rigForEachTest();
@@ -158,6 +158,12 @@ test('step: a wait is over only after so many good answers in a row', async () =
   expect(asked).toBe(6);
 });
 
+/** Let the wait be asked again; its question to a person, if there is one by now. */
+async function asksAgain(bench: Bench, run: string): Promise<string> {
+  await bench.again(run);
+  return (await bench.view(run)).waiting?.question ?? 'none yet';
+}
+
 test('step: no progress for long is asked of a person, and approving goes on waiting', async () => {
   const world = newWorld();
   world.isDone = { waitingFor: '12 PGs', progress: { value: 12, target: 0, unit: 'PGs' } };
@@ -166,24 +172,24 @@ test('step: no progress for long is asked of a person, and approving goes on wai
     summary: 'Wait',
     risk: 'reads',
     params: {},
-    stall: '1ms',
+    stall: '300ms',
     done: async () => world.isDone,
   });
   const bench = openBench(rig, [wait]);
   const run = await bench.start([{ id: 'wait', task: 'lamp.wait' }]);
   await bench.deliver(run);
   expect((await bench.view(run)).waiting?.question).toBeUndefined();
-  await bench.again(run);
-  expect((await bench.view(run)).waiting?.question).toMatch(
-    /^no progress for \d+s \(12 PGs\): approve to go on waiting as long again, or skip the step, or abort the run$/,
-  );
+  await expect
+    .poll(() => asksAgain(bench, run))
+    .toMatch(
+      /^no progress for \d+s \(12 PGs\): approve to go on waiting as long again, or skip the step, or abort the run$/,
+    );
   for (const by of ['eve', 'bob']) {
     await rig.store.decide(run, 0, { verdict: 'approved', by, comment: '' });
     world.isDone = { waitingFor: '9 PGs', progress: { value: 9, target: 0, unit: 'PGs' } };
     await bench.deliver(run);
     expect((await bench.view(run)).state).toBe('waiting');
-    await bench.again(run);
-    expect((await bench.view(run)).waiting?.question).toMatch(/no progress/);
+    await expect.poll(() => asksAgain(bench, run)).toMatch(/no progress/);
   }
   await rig.store.decide(run, 0, { verdict: 'rejected', by: 'ann', comment: 'enough' });
   await bench.deliver(run);

@@ -52,7 +52,7 @@ export function storeReads(context: StoreContext): StoreReads {
   };
 }
 
-const snapshotHashes = ['meta', 'wait', 'out', 'err', 'lease', 'mem', 'holds'] as const;
+const snapshotHashes = ['meta', 'out', 'mem', 'holds'] as const;
 
 async function snapshot({ redis, keys, ask }: StoreContext, run: string): Promise<RunSnapshot> {
   const key = (name: string) => keys.ofRun(run, name);
@@ -64,12 +64,12 @@ async function snapshot({ redis, keys, ask }: StoreContext, run: string): Promis
     if (error) throw error;
     return value;
   });
-  const [meta, wait, out, err, lease, mem, holds] = answers as Record<string, string>[];
+  const [meta, out, mem, holds] = answers as Record<string, string>[];
   const [bytes, times, did, time, last] = answers.slice(snapshotHashes.length);
   if (meta?.['state'] === undefined) throw unknownRun(run);
   const states = readStates((bytes as string | null) ?? '');
   const [seconds = 0, micros = 0] = (time as string[]).map(Number);
-  const texts = { wait: wait ?? {}, out: out ?? {}, err: err ?? {}, lease: lease ?? {}, mem: mem ?? {} };
+  const texts = { out: out ?? {}, mem: mem ?? {} };
   const packed = { times: (times as Buffer | null) ?? noBytes, did: (did as Buffer | null) ?? noBytes };
   return {
     ...readHead(run, meta, states),

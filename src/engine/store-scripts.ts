@@ -112,7 +112,7 @@ export function loadCollectScript(
 
 /** Names of all keys that a run may have; lua/common.lua says what is in them. */
 const runKeys = [
-  ...['meta', 'st', 'dep', 'dlv', 'tok', 'times', 'part', 'rdy', 'did', 'lease', 'wait', 'out', 'err', 'mem'],
+  ...['meta', 'st', 'dep', 'dlv', 'tok', 'times', 'part', 'rdy', 'did', 'out', 'mem'],
   ...['places', 'placesof', 'special', 'holds', 'cut', 'requests', 'rdyx', 'waiters', 'sent', 'stopped'],
   ...['ev', 'audit'],
 ];

@@ -175,11 +175,14 @@ function nextWords(next: Outcome['next']): readonly ScriptArgument[] {
 
 const outcomeBytes = { succeeded: 's', failed: 'f', skipped: 'k' } as const;
 
-/** step, token, delivery, begun, now, whether it ever acted, then the texts of mem in the order r o d a A n t. */
-type RawGrant = [number, string, number, number, number, number, (string | null)[]];
+/**
+ * step, token, delivery, begun, now, whether it ever acted, then the texts of mem in the order r o d a A n t; a first
+ * delivery has nothing of the last two.
+ */
+type RawGrant = [number, string, number, number, number, number?, (string | null)[]?];
 
 function readGrant(run: string, raw: RawGrant): Grant {
-  const [step, token, delivery, begunMs, nowMs, hasBegun, memory] = raw;
+  const [step, token, delivery, begunMs, nowMs, hasBegun = 0, memory = []] = raw;
   const [remembered, observed, decision, acting, output, further, retries] = memory;
   return {
     run,

@@ -10,10 +10,7 @@ export type Texts = Readonly<Record<string, string>>;
 
 /** Hold the hashes of a run as they are stored, by step. */
 export interface StoredTexts {
-  readonly wait: Texts;
   readonly out: Texts;
-  readonly err: Texts;
-  readonly lease: Texts;
   readonly mem: Texts;
 }
 
@@ -52,7 +49,7 @@ interface Packed {
 
 function readView(step: number, state: StepState, texts: StoredTexts, { times, did }: Packed): StepView {
   const memory = (letter: string) => texts.mem[`${step}:${letter}`];
-  const [wait, out, err, worker] = [texts.wait[step], texts.out[step], texts.err[step], texts.lease[step]];
+  const [wait, out, err, worker] = [memory('q'), texts.out[step], memory('e'), memory('w')];
   const [begunMs, endedMs, decision] = [timeAt(times, 2 * step), timeAt(times, 2 * step + 1), memory('d')];
   return {
     step,

@@ -7,10 +7,11 @@
 --   dlv u32 a step: number of the last delivery           tok 8 bytes a step: token of the last lease
 --   times 2 x i64 a step: begun, ended (ms)               part 1 byte a step: m(ain), f(inally)
 --   rdy 1 bit a step: ready and not sent                  did 1 bit a step: its act has begun at least once
---   meta, lease, wait, out, err, mem, places, placesof, special, holds, cut, requests: hashes
+--   meta, out, mem, places, placesof, special, holds, cut, requests: hashes
 --   rdyx, waiters: zsets   sent, stopped: sets            ev, audit: streams
--- mem fields `<step>:<letter>`: r remembered  o observed  d decision  a the act began, end unknown  A output of an act
---   that returned  n further attempts  t automatic retries  l fsid of the act lock  L its own locks  W wake mark
+-- mem fields `<step>:<letter>`: w worker that has the lease  q why it waits (since|next|JSON)  e error  r remembered
+--   o observed  d decision  a the act began, end unknown  A output of an act that returned  n further attempts
+--   t automatic retries  l fsid of the act lock  L its own locks  W wake mark. A step's first delivery finds none of them.
 -- special `<step>`: `priority|queue` of a step that has another than the usual ones; such a step is ready in rdyx.
 -- One timer a step: its state says what is due (w: ask again, or let waiters for a place in, R: lease over, r ?: sent
 -- and not claimed, ended: slices). Timers of the run itself: `<run>|s` sweep  `<run>|d` deadline.
@@ -38,17 +39,18 @@ local is_ended = { s = true, k = true, c = true, U = true, u = true, x = true }
 
 -- What is asked of a run again and again, read once. `flags`: p some steps need places  x some are special. `undo`: number
 -- of the first step that takes others back.
-local head = redis.call('HMGET', K.meta, 'state', 'flags', 'cluster', 'undo')
+local head = redis.call('HMGET', K.meta, 'state', 'flags', 'cluster', 'undo', 'finally')
 local run_now, flags, undo_from = head[1], head[2] or '', tonumber(head[4])
 local has_places = string.find(flags, 'p', 1, true) ~= nil
 local has_special = string.find(flags, 'x', 1, true) ~= nil
+local has_finally = head[5] ~= ''
 local function run_state() return run_now end
 local function is_over(s) return s == 'succeeded' or s == 'aborted' or s == 'undone' or s == 'left-over' end
 -- Main steps that have not begun are cancelled, and none is begun any more: all of them, or those that are taken back.
 local function is_ending(i) return run_now == 'aborting' or (undo_from ~= nil and i < undo_from) end
 
 local function state(k, i) return redis.call('GETRANGE', k.st, i, i) end
-local function is_finally(i) return redis.call('GETRANGE', K.part, i, i) == 'f' end
+local function is_finally(i) return has_finally and redis.call('GETRANGE', K.part, i, i) == 'f' end
 local function recall(i, letter) return redis.call('HGET', K.mem, i .. ':' .. letter) end
 local function is_acting(i) return redis.call('HEXISTS', K.mem, i .. ':a') == 1 end
 -- Begun, or done under the cluster's act lock and its effect not read back: such a step is not cancelled.
@@ -68,10 +70,9 @@ end
 
 -- What was asked before is asked no more: nobody can answer it, and an answer already given is none to the next question.
 local function close_question(i)
-  redis.call('HDEL', K.wait, i)
-  local mem = redis.call('HMGET', K.mem, i .. ':d', i .. ':o')
-  if mem[1] then forget(i, 'd') end
-  local seen = mem[2]
+  local mem = redis.call('HMGET', K.mem, i .. ':d', i .. ':q', i .. ':o')
+  if mem[1] or mem[2] then forget(i, 'dq') end
+  local seen = mem[3]
   if not seen or not string.find(seen, '"askedMs":', 1, true) then return end
   local observed = cjson.decode(seen)
   observed.askedMs = nil
@@ -98,13 +99,15 @@ local function set_run_state(value)
   event(K, 'run-state-changed', 't', value)
 end
 
+local is_frozen -- asked once a script
 -- Why nothing new may begin in this run just now, or nil.
 local function halted()
   if run_now == 'paused' or run_now == 'planned' then return run_now end
-  local frozen = root .. 'frozen'
-  if redis.call('EXISTS', frozen) == 0 then return nil end
-  if redis.call('HEXISTS', frozen, '*') == 1 or redis.call('HEXISTS', frozen, head[3] or '') == 1 then return 'frozen' end
-  return nil
+  if is_frozen == nil then
+    local marks = redis.call('HMGET', root .. 'frozen', '*', head[3] or '')
+    is_frozen = (marks[1] or marks[2]) and true or false
+  end
+  return is_frozen and 'frozen' or nil
 end
 
 -- An act of a person is done once for each request id; the first answer is kept.

@@ -61,7 +61,7 @@ end
 
 -- Nothing is given back: who kills a run is told what it leaves. Its workers lose their leases and stop.
 function acts.kill()
-  local is_clean = redis.call('HLEN', K.holds) == 0 and redis.call('HLEN', K.lease) == 0
+  local is_clean = redis.call('HLEN', K.holds) == 0 and not string.find(redis.call('GET', K.st) or '', 'R', 1, true)
   redis.call('HSET', K.meta, 'sweep', 0)
   end_run_as(is_clean and 'aborted' or 'left-over')
   redis.call('PUBLISH', root .. 'killed', K.run)
@@ -120,7 +120,7 @@ local function end_by_hand(byte)
   if refusal then return refusal end
   if s == 'f' then
     redis.call('HINCRBY', K.meta, 'failed', -1)
-    redis.call('HDEL', K.err, i)
+    forget(i, 'e')
     if over == 'failed' then set_run_state(usual_state()) end
   end
   finish_step(i, byte, ARGV[6], ARGV[7] ~= '' and ARGV[7])
@@ -137,14 +137,14 @@ acts['mark-failed'] = function()
   local refusal = refuse_to_end(s)
   if refusal then return refusal end
   if is_finally(i) then return { 'refused', 'the step gives something back: skip it, or let it be tried' } end
-  redis.call('HSET', K.err, i, ARGV[6])
+  redis.call('HSET', K.mem, i .. ':e', ARGV[6])
   -- somebody looked: its act is not begun any more unless it was
   fail_step(i, is_acting(i))
   return ok(1)
 end
 
 function acts.decide()
-  local waits = redis.call('HGET', K.wait, i)
+  local waits = recall(i, 'q')
   local s = state(K, i)
   local question = waits and cjson.decode(string.match(waits, '^%d+|%d*|(.*)$')).question
   if not question or (s ~= 'w' and s ~= 'R' and s ~= 'r') then return { 'refused', 'the step asks nothing: it is ' .. state_names[s] } end

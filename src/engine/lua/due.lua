@@ -20,7 +20,7 @@ local function renew_hold(i, member)
 end
 
 local function lease_is_over(i)
-  redis.call('HDEL', K.lease, i)
+  forget(i, 'w')
   if is_acting(i) then
     make_ready(K, i, '?')
   elseif is_ending(i) and not is_finally(i) and not is_under_way(i) then

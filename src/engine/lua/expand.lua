@@ -35,5 +35,5 @@ local roots = {}
 for root_step in string.gmatch(ARGV[9], '%d+') do roots[#roots + 1] = tonumber(root_step) end
 make_all_ready(roots)
 if ARGV[11] ~= '' then redis.call('HSET', K.out, i, ARGV[11]) end
-finish_step(i, 's', '', false)
+finish_step(i, 's', '', false, true)
 return 'accepted'

@@ -61,31 +61,28 @@ local function count_down(list)
   return ready[1]
 end
 
--- Leave whatever a step was doing and write its last state. The caller counts and settles.
-local function close_step(i, byte)
-  leave_ready(i)
+-- Leave whatever a step was doing and write its last state. The caller forgets, counts and settles. `was_running`: it is
+-- neither ready nor sent.
+local function close_step(i, byte, was_running)
+  if not was_running then leave_ready(i) end
   leave_waiters(K, i)
   drop_timer(K, i)
-  redis.call('HDEL', K.lease, i)
-  redis.call('HDEL', K.wait, i)
   redis.call('BITFIELD', K.times, 'SET', 'i64', '#' .. (2 * i + 1), now)
   set_state(K, i, byte)
 end
 
 local function cancel(i)
   close_step(i, 'c')
-  free_act_lock(i)
-  free_step_locks(i)
-  forget(i, 'otAW')
+  free_locks(i)
+  forget(i, 'wqotAW')
   give_back_places(i)
 end
 
 -- Succeeded, skipped, or failed where failing stops nothing. Successors come in slices: `more` leaves a cursor for advance.
-local function finish_step(i, byte, successors, more)
-  close_step(i, byte)
-  free_act_lock(i)
-  free_step_locks(i)
-  forget(i, 'otAaW')
+local function finish_step(i, byte, successors, more, was_running)
+  close_step(i, byte, was_running)
+  free_locks(i)
+  forget(i, byte == 'f' and 'wqotAaW' or 'wqeotAaW')
   local first = count_down(successors)
   if more then
     redis.call('HSET', K.cut, i, more)
@@ -97,17 +94,16 @@ local function finish_step(i, byte, successors, more)
 end
 
 -- A main step fails: the run waits for a person, unless it is ending anyway.
-local function fail_step(i, may_have_acted)
-  close_step(i, 'f')
+local function fail_step(i, may_have_acted, was_running)
+  close_step(i, 'f', was_running)
   if not may_have_acted then
     forget(i, 'a')
     free_act_lock(i)
   end
-  forget(i, 'oW')
+  forget(i, 'wqoW')
   redis.call('HINCRBY', K.meta, 'failed', 1)
   if is_ending(i) then
-    free_act_lock(i)
-    free_step_locks(i)
+    free_locks(i)
     give_back_places(i)
     settle(false, 1)
   elseif run_now == 'running' or run_now == 'undoing' then
@@ -128,15 +124,19 @@ local function sweep()
     local s, i = string.sub(states, n, n), from + n - 1
     if is_killed then
       if not is_ended[s] and s ~= 'f' then
-        if is_under_way(i) then close_step(i, '?') else cancel(i) end
+        if is_under_way(i) then
+          close_step(i, '?')
+          forget(i, 'wq')
+        else
+          cancel(i)
+        end
       end
     elseif string.sub(parts, n, n) == 'm' and i <= last then
       if s == 'p' or ((s == 'r' or s == 'w') and not is_under_way(i)) then
         cancel(i)
         count = count + 1
       elseif s == 'f' then
-        free_act_lock(i)
-        free_step_locks(i)
+        free_locks(i)
         give_back_places(i)
         count = count + 1
       end
@@ -153,31 +153,36 @@ local function sweep()
   return #states == SWEPT
 end
 
--- Give a step's lease away: everything a worker has to know of it, flat.
-local function grant(i, token, worker, lease_ms)
-  local begun
-  if state(K, i) ~= 'R' then
-    leave_ready(i)
-    redis.call('SETRANGE', K.tok, i * 8, token)
-    redis.call('HSET', K.lease, i, worker)
-    begun = redis.call('BITFIELD', K.times, 'GET', 'i64', '#' .. (2 * i))[1]
-    if begun == 0 then
-      begun = now
-      redis.call('BITFIELD', K.times, 'SET', 'i64', '#' .. (2 * i), now)
-    end
-    set_state(K, i, 'R')
-  end
-  set_timer(K, i, now + lease_ms)
+-- What a worker has to know of a step that it holds, flat. A first delivery finds nothing to remember.
+local function describe(i, token, delivery, begun)
+  if delivery == 1 then return { i, token, 1, begun, now } end
   local fields = {}
   for letter in string.gmatch('rodaAnt', '.') do fields[#fields + 1] = i .. ':' .. letter end
-  begun = begun or redis.call('BITFIELD', K.times, 'GET', 'i64', '#' .. (2 * i))[1]
-  return { i, token, delivery_of(K, i), begun, now, redis.call('GETBIT', K.did, i), redis.call('HMGET', K.mem, unpack(fields)) }
+  return { i, token, delivery, begun, now, redis.call('GETBIT', K.did, i), redis.call('HMGET', K.mem, unpack(fields)) }
+end
+
+local function begun_of(i) return redis.call('BITFIELD', K.times, 'GET', 'i64', '#' .. (2 * i))[1] end
+
+-- Give a step's lease away. `was_sent`: it was not in the outbox any more.
+local function grant(i, token, worker, lease_ms, was_sent)
+  if was_sent then unsend(K, i) else unready(i) end
+  redis.call('SETRANGE', K.tok, i * 8, token)
+  redis.call('HSET', K.mem, i .. ':w', worker)
+  local delivery = delivery_of(K, i)
+  local begun = delivery > 1 and begun_of(i) or 0
+  if begun == 0 then
+    begun = now
+    redis.call('BITFIELD', K.times, 'SET', 'i64', '#' .. (2 * i), now)
+  end
+  set_state(K, i, 'R')
+  set_timer(K, i, now + lease_ms)
+  return describe(i, token, delivery, begun)
 end
 
 -- Claim a step for someone, or let it wait for a place.
-local function try_grant(i, token, worker, lease_ms)
+local function try_grant(i, token, worker, lease_ms, was_sent)
   local refused = take_places(i)
-  if not refused then return grant(i, token, worker, lease_ms) end
+  if not refused then return grant(i, token, worker, lease_ms, was_sent) end
   leave_ready(i)
   drop_timer(K, i)
   wait_for_place(i, refused)

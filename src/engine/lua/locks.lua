@@ -10,8 +10,8 @@ local function wake(k, i)
   return s == 'w' or s == 'R'
 end
 
-local function free_act_lock(i)
-  local fsid = recall(i, 'l')
+local function free_act_lock(i, known)
+  local fsid = known or recall(i, 'l')
   if not fsid then return end
   forget(i, 'l')
   local key = root .. 'act:' .. fsid
@@ -89,12 +89,19 @@ local function free_lock(name, holder)
 end
 
 -- Give back what a step holds by itself.
-local function free_step_locks(i)
-  local held = recall(i, 'L')
+local function free_step_locks(i, known)
+  local held = known or recall(i, 'L')
   if not held then return end
   forget(i, 'L')
   for _, lock in ipairs(cjson.decode(held)) do
     redis.call('ZREM', root .. 'lock:' .. lock.name .. ':waiters', K.run .. '|' .. i)
     free_lock(lock.name, K.run .. '|' .. i)
   end
+end
+
+-- Give back all locks of a step that has ended.
+local function free_locks(i)
+  local held = redis.call('HMGET', K.mem, i .. ':l', i .. ':L')
+  if held[1] then free_act_lock(i, held[1]) end
+  if held[2] then free_step_locks(i, held[2]) end
 end

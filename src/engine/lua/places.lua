@@ -51,7 +51,7 @@ end
 local function wait_for_place(i, p)
   redis.call('ZADD', K.waiters, p.score, i)
   local reason = 'waits for a place: ' .. p.max .. (p.max == 1 and ' member' or ' members') .. ' of its group at once'
-  redis.call('HSET', K.wait, i, now .. '||' .. cjson.encode({ reason = reason }))
+  redis.call('HSET', K.mem, i .. ':q', now .. '||' .. cjson.encode({ reason = reason }))
 end
 
 -- Let waiters of a group in, member by member from a score on, until its places are taken.
@@ -65,7 +65,7 @@ local function wake_place_waiters(from)
       wait_for_place(i, refused)
       if tonumber(refused.g) == math.floor(from / GROUP) then return end
     else
-      redis.call('HDEL', K.wait, i)
+      forget(i, 'q')
       make_ready(K, i)
     end
   end

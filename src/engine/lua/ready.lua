@@ -26,9 +26,13 @@ local function unsend(k, i)
   end
 end
 
-local function leave_ready(i)
+local function unready(i)
   redis.call('SETBIT', K.rdy, i, 0)
   if has_special then redis.call('ZREM', K.rdyx, i) end
+end
+
+local function leave_ready(i)
+  unready(i)
   unsend(K, i)
 end
 

@@ -36,10 +36,8 @@ for n = 5, #ARGV, 3 do
       drop_timer(K, i)
     end
     redis.call('HDEL', K.cut, i)
-    redis.call('HDEL', K.err, i)
-    redis.call('HDEL', K.wait, i)
     redis.call('HDEL', K.out, i)
-    forget(i, 'tAdoaW')
+    forget(i, 'wqetAdoaW')
     redis.call('HINCRBY', K.mem, i .. ':n', 1)
     redis.call('BITFIELD', K.times, 'SET', 'i64', '#' .. (2 * i), 0, 'SET', 'i64', '#' .. (2 * i + 1), 0)
     set_state(K, i, 'p')

@@ -3,6 +3,7 @@
 -- ARGV for each operation: name, number of its arguments, the arguments
 -- Result: a list with the answer of each; one that broke is an error in the list and undoes nothing of the others.
 local ops = {}
+local is_last = false
 
 -- Take a step's lease for a delivery.
 -- 1 step  2 delivery  3 token (8 characters, made by the caller)  4 worker  5 lease ms
@@ -12,7 +13,9 @@ function ops.claim(a)
   if not run_now then return { 'stale' } end
   if is_over(run_now) then return { 'ended' } end
   local s = state(K, i)
-  if s == 'R' and token_of(i) == token then return { 'granted', grant(i, token, a[4], tonumber(a[5])) } end
+  if s == 'R' and token_of(i) == token then
+    return { 'granted', describe(i, token, delivery_of(K, i), begun_of(i)) }
+  end
   if is_ended[s] or s == 'f' then return { 'done' } end
   if (s ~= 'r' and s ~= '?') or delivery_of(K, i) ~= tonumber(a[2]) then return { 'stale' } end
   -- what has begun may go on asking; what has not, begins when the run goes on
@@ -20,7 +23,8 @@ function ops.claim(a)
     put_back(i)
     return { 'halted' }
   end
-  local granted = try_grant(i, token, a[4], tonumber(a[5]))
+  local was_sent = redis.call('SISMEMBER', K.sent, i) == 1
+  local granted = try_grant(i, token, a[4], tonumber(a[5]), was_sent)
   if not granted then return { 'no-place' } end
   return { 'granted', granted }
 end
@@ -54,8 +58,9 @@ end
 function ops.complete(a)
   local i, token, byte = tonumber(a[1]), a[2], a[3]
   local function result(kind, granted)
-    local is_full = redis.call('SCARD', K.sent) > tonumber(a[11])
-    return { kind, (not is_full and has_ready()) and 1 or 0, run_now or '', granted }
+    -- the last of a batch tells of all; one that got a step of the outbox has seen to it
+    local is_wanted = is_last and has_ready() and redis.call('SCARD', K.sent) <= tonumber(a[11])
+    return { kind, is_wanted and 1 or 0, run_now or '', granted }
   end
   if not holds_lease(i, token) then
     local s = state(K, i)
@@ -63,7 +68,7 @@ function ops.complete(a)
     return result((token_of(i) == token and is_recorded) and 'duplicate' or 'lost')
   end
   if a[4] ~= '' then redis.call('HSET', K.out, i, a[4]) end
-  if a[5] ~= '' then redis.call('HSET', K.err, i, a[5]) else redis.call('HDEL', K.err, i) end
+  if a[5] ~= '' then redis.call('HSET', K.mem, i .. ':e', a[5]) end
   if a[9] ~= '' then
     redis.call('HDEL', K.holds, a[9])
     redis.call('ZREM', timers, K.run .. '|' .. a[9] .. '|h')
@@ -77,12 +82,12 @@ function ops.complete(a)
   end
   local first
   if byte ~= 'f' then
-    first = finish_step(i, byte, a[7], a[8] ~= '' and a[8])
+    first = finish_step(i, byte, a[7], a[8] ~= '' and a[8], true)
   elseif is_finally(i) then
     redis.call('HSET', K.meta, 'leftOver', '1')
-    first = finish_step(i, byte, a[7], a[8] ~= '' and a[8])
+    first = finish_step(i, byte, a[7], a[8] ~= '' and a[8], true)
   else
-    fail_step(i, a[6] == '1')
+    fail_step(i, a[6] == '1', true)
   end
   if a[13] == '' then return result('accepted') end
   return result('accepted', next_grant(first, a[13], a[14], tonumber(a[15]), a[16] == '1'))
@@ -101,7 +106,8 @@ function ops.park(a)
   -- its text; one that got its answer may be followed by silence, and the answer stays.
   local function asked_ms(text) return string.match(text or '', '"askedMs":(%d+)') end
   local function question(wait) return string.find(wait, '"question"', 1, true) and cjson.decode(wait).question or nil end
-  local before, seen = redis.call('HGET', K.wait, i), recall(i, 'o')
+  local mem = redis.call('HMGET', K.mem, i .. ':q', i .. ':o')
+  local before, seen = mem[1], mem[2]
   local asked_before = asked_ms(seen)
   if a[5] ~= '' then
     seen = a[5]
@@ -111,7 +117,7 @@ function ops.park(a)
   local is_other = not before or question(string.match(before, '^%d+|%d*|(.*)$')) ~= own
   if asked ~= asked_before or (not asked and own and is_other) then forget(i, 'd') end
   if a[6] ~= '' then
-    redis.call('HSET', K.err, i, a[6])
+    redis.call('HSET', K.mem, i .. ':e', a[6])
     redis.call('HINCRBY', K.mem, i .. ':n', 1)
     redis.call('HINCRBY', K.mem, i .. ':t', 1)
     if a[7] ~= '1' then forget(i, 'a') end
@@ -123,15 +129,14 @@ function ops.park(a)
   end
   if string.sub(due, 1, 1) == '+' then due = tostring(now + tonumber(string.sub(due, 2))) end
   local since = before and string.match(before, '^(%d+)|') or now
-  redis.call('HSET', K.wait, i, since .. '|' .. due .. '|' .. a[4])
-  redis.call('HDEL', K.lease, i)
+  redis.call('HSET', K.mem, i .. ':q', since .. '|' .. due .. '|' .. a[4])
   if not is_acting(i) and not recall(i, 'A') then
     free_act_lock(i)
     free_step_locks(i)
   end
   redis.call('SETRANGE', K.st, i, 'w')
   event(K, 'step-waits', 's', i, 'd', a[4])
-  if redis.call('HDEL', K.mem, i .. ':W') == 1 then
+  if redis.call('HDEL', K.mem, i .. ':W', i .. ':w') == 2 then
     make_ready(K, i)
   elseif due ~= '' then
     set_timer(K, i, due)
@@ -241,6 +246,7 @@ while at <= #ARGV do
   local count = tonumber(ARGV[at + 1])
   local arguments = {}
   for n = 1, count do arguments[n] = ARGV[at + 1 + n] end
+  is_last = at + 2 + count > #ARGV
   local ok, answer = pcall(ops[ARGV[at]], arguments)
   if not ok and type(answer) == 'table' then answer = answer.err end
   results[#results + 1] = ok and answer or { err = tostring(answer) }

@@ -16,14 +16,20 @@ const limitMsPerStep = 6;
 export async function onFreshRedis({ kind, shape, size }, measure) {
   const redis = await startRedis();
   const children = [];
+  let onDeath;
+  const died = new Promise((_, reject) => {
+    onDeath = reject;
+  });
+  died.catch(() => {});
   const start = async (role) => {
-    const child = openChild(`${kind}-${role}`, [redis.socket, shape, String(size)]);
+    const child = openChild(`${kind}-${role}`, [redis.socket, shape, String(size)], onDeath);
     children.push(child);
     await child.told('ready');
     return child;
   };
   try {
-    const measured = await withinLimit(measure({ redis, start }), limitMs + limitMsPerStep * size);
+    const work = Promise.race([measure({ redis, start }), died]);
+    const measured = await withinLimit(work, limitMs + limitMsPerStep * size);
     const scripts = await scriptsOf(children);
     noteSlow({ kind, during: `${shape} ${size}` }, await redis.slowCommands(), scripts);
     return measured;
@@ -47,23 +53,23 @@ async function scriptsOf(children) {
   return usages.flatMap(({ scripts }) => scripts);
 }
 
-/** A child that ends without its word is an error, not a silence. */
-function openChild(name, words) {
+/** A child that ends by itself is an error, not a silence: `onDeath` is told it. */
+function openChild(name, words, onDeath) {
   const child = fork(join(import.meta.dirname, `${name}.js`), words);
   const waiting = new Map();
-  let ended;
-  let last;
+  const state = { isWanted: true };
   child.on('message', ({ kind, ...more }) => {
     waiting.get(kind)?.resolve(more);
     waiting.delete(kind);
   });
   child.once('exit', (code, signal) => {
-    ended = `bench: ${name} ended (${code ?? signal})`;
-    for (const [kind, { reject }] of waiting) reject(new Error(`${ended} before "${kind}"`));
+    state.ended = new Error(`bench: ${name} ended (${code ?? signal})`);
+    for (const { reject } of waiting.values()) reject(state.ended);
+    if (state.isWanted) onDeath(state.ended);
   });
   const told = (kind) => {
     const promise = new Promise((resolve, reject) => {
-      if (ended) reject(new Error(`${ended} before "${kind}"`));
+      if (state.ended) reject(state.ended);
       else waiting.set(kind, { resolve, reject });
     });
     // awaited later, perhaps not at all where something else failed first
@@ -73,17 +79,18 @@ function openChild(name, words) {
   const usage = async () => {
     const answer = told('usage');
     child.send('usage');
-    last = await answer;
-    return last;
+    state.usage = await answer;
+    return state.usage;
   };
   return {
     told,
     say: (word) => child.send(word),
     /** CPU, memory and more of this process until now. */
     usage,
-    lastUsage: async () => (ended ? last : usage()),
+    lastUsage: async () => (state.ended ? state.usage : usage()),
     async end() {
-      if (ended) return;
+      state.isWanted = false;
+      if (state.ended) return;
       const gone = once(child, 'exit');
       child.kill('SIGKILL');
       await gone;

@@ -47,7 +47,8 @@ export async function startRedis() {
       redis.disconnect();
       child.kill('SIGTERM');
       await gone;
-      await rm(dir, { recursive: true });
+      // a rewrite of the append-only file may still be ending
+      await rm(dir, { recursive: true, force: true, maxRetries: 5 });
     },
   };
 }

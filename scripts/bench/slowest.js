@@ -25,7 +25,7 @@ function nameOf([command, text = ''], scripts) {
   return `${scripts.find(({ bytes }) => bytes === length)?.name ?? 'eval'} (first call)`;
 }
 
-const longest = (commands) => Math.max(0, ...commands.map(({ ms }) => ms));
+const longest = (commands) => commands.reduce((most, { ms }) => Math.max(most, ms), 0);
 
 /** The longest of a measurement, as the median of its rounds; of all measurements the one where that is worst. */
 const worst = (side) => Math.max(0, ...[...side.values()].map((lists) => median(lists.map(longest))));

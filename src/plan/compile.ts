@@ -25,6 +25,8 @@ export interface CompileContext {
   readonly cluster: string;
   /** Names of the contacts of the config. */
   readonly contacts: readonly string[];
+  /** What whoever starts the run wants to find again in hooks and JSON; at most 4 KiB. */
+  readonly payload?: Json;
 }
 
 /**
@@ -32,6 +34,7 @@ export interface CompileContext {
  * @throws PLAYBOOK_INVALID with all that is wrong in the file
  * @throws NODE_UNKNOWN, OSD_UNKNOWN, PARAM_INVALID with all values that do not fit
  * @throws EXPRESSION_FAILED with all expressions that have no value here
+ * @throws PARAM_INVALID for a payload of more than 4 KiB
  */
 export function compilePlan(playbook: Playbook, context: CompileContext): Plan {
   const tasks = new Map([...context.tasks].map(([name, { task }]) => [name, task]));
@@ -48,6 +51,7 @@ export function compilePlan(playbook: Playbook, context: CompileContext): Plan {
       params: json,
       target: targetOf(playbook, json),
       locks,
+      ...(context.payload === undefined ? {} : { payload: context.payload }),
       main,
       atEnd,
     },
@@ -62,20 +66,24 @@ export interface CanvasPlan {
   readonly target: string;
   readonly params?: JsonObject;
   readonly locks?: readonly PlanLock[];
+  /** What is to be found again in hooks and JSON; that of the context, where it has one, takes its place. */
+  readonly payload?: Json;
   readonly main: Canvas;
   readonly atEnd?: Canvas;
 }
 
 /**
- * Make a plan of a canvas built in code. Values stand as tasks see them, late ones as `{ $expression }`.
- * @throws PLAYBOOK_INVALID for unknown tasks, ids in `after` that do not exist, and circles
+ * Make a plan of a canvas built in code. Values stand as tasks see them, late ones as `{ $expression }` or `previous()`.
+ * @throws PLAYBOOK_INVALID for unknown tasks, ids in `after` that do not exist, circles, and outputs of predecessors that
+ * are not there; PARAM_INVALID for a payload of more than 4 KiB
  */
 export function compileCanvas(
   canvas: CanvasPlan,
   context: Omit<CompileContext, 'values' | 'playbooks'>,
 ): Plan {
   const { params = {}, locks = [], atEnd = chain(), ...rest } = canvas;
-  return assemblePlan({ ...rest, params, locks, atEnd: [atEnd] }, context);
+  const payload = context.payload === undefined ? {} : { payload: context.payload };
+  return assemblePlan({ ...rest, ...payload, params, locks, atEnd: [atEnd] }, context);
 }
 
 /** A fault of the outermost cause names the whole: an expression that fails may make values absent. */

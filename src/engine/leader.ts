@@ -15,11 +15,18 @@ export interface Leader {
   stop(): Promise<void>;
 }
 
+/**
+ * Be something that only the leader does, once in each of its rounds and never twice at a time. It may take long: leading
+ * goes on meanwhile. The signal fires when another leads, or this one stops.
+ */
+export type Duty = (signal: AbortSignal) => Promise<void>;
+
 /** Say what a leader needs. `id`: unique to this process, such as host and pid. */
 export interface LeaderOptions {
   readonly id: string;
   readonly store: Pick<Store, 'lead' | 'resign' | 'tick'>;
   readonly dispatcher: Pick<Dispatcher, 'poke' | 'send' | 'isQueued'>;
+  readonly duties?: readonly Duty[];
   onError(error: unknown): void;
 }
 
@@ -37,19 +44,55 @@ export function startLeader(options: LeaderOptions): Leader {
 
 async function leadUntil(options: LeaderOptions, signal: AbortSignal): Promise<void> {
   const { id, store, onError } = options;
+  const duties = keepDuties(options);
   while (!signal.aborted) {
-    const pauseMs = await leadOnce(options).catch((thrown: unknown) => {
+    const pauseMs = await leadOnce(options, duties).catch((thrown: unknown) => {
       onError(thrown);
       return longestPauseMs;
     });
     await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
   }
+  await duties.rest();
   await store.resign(id).catch(onError);
 }
 
-async function leadOnce({ id, store, dispatcher, onError }: LeaderOptions): Promise<number> {
+interface Duties {
+  /** Begin those that are not under way. */
+  begin(): void;
+  /** Stop what is under way, and wait for its end. */
+  rest(): Promise<void>;
+}
+
+function keepDuties({ duties = [], onError }: LeaderOptions): Duties {
+  const underWay = new Map<Duty, Promise<void>>();
+  let term = new AbortController();
+  const take = async (duty: Duty, { signal }: AbortController) => {
+    await duty(signal).catch((thrown: unknown) => {
+      if (!signal.aborted) onError(thrown);
+    });
+    underWay.delete(duty);
+  };
+  return {
+    begin: () => {
+      if (term.signal.aborted) term = new AbortController();
+      for (const duty of duties) if (!underWay.has(duty)) underWay.set(duty, take(duty, term));
+    },
+    rest: async () => {
+      term.abort();
+      await Promise.all(underWay.values());
+    },
+  };
+}
+
+async function leadOnce(options: LeaderOptions, duties: Duties): Promise<number> {
+  const { id, store, dispatcher, onError } = options;
   const epoch = await store.lead(id, leadMs);
-  if (epoch === undefined) return longestPauseMs;
+  if (epoch === undefined) {
+    // not waited for: they end in their own time, and leading may be ours again before that
+    void duties.rest();
+    return longestPauseMs;
+  }
+  duties.begin();
   const ticked = await store.tick({ epoch, isQueued: (delivery) => dispatcher.isQueued(delivery) });
   for (const fault of ticked.faults) onError(fault);
   for (const run of ticked.runs) dispatcher.poke(run);

@@ -1,10 +1,10 @@
-import { createServer } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { connectRedis } from '../../src/engine/redis.ts';
 import { openStore } from '../../src/engine/store-open.ts';
 import { planOf } from '../engine/plans.ts';
 import { type PrivateRedis, startRedis } from '../engine/private-redis.ts';
 import { type Desk, openDesk } from './built.ts';
+import { freePort } from './free-port.ts';
 
 let desk: Desk;
 let server: PrivateRedis;
@@ -22,15 +22,6 @@ afterAll(async () => {
   desk.leave();
   await server.stop();
 });
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const probe = createServer().listen(0, '127.0.0.1', () => {
-      const address = probe.address();
-      probe.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
-    });
-  });
-}
 
 test('cephflow show -o json: tells the payloads of the run and of its steps', async () => {
   const store = await openStore(await connectRedis(server.socket, 'producer'), { prefix: 'cephflow' });

@@ -14,6 +14,14 @@ export {
   type StepOptions,
   step,
 } from './plan/canvas.ts';
+export {
+  type BuiltPlaybook,
+  type CodePlaybook,
+  isCodePlaybook,
+  type PlaybookDefinition,
+  playbook,
+} from './plan/code.ts';
+export type { PlanLock } from './plan/plan.ts';
 export { type PreviousValue, previous } from './plan/previous.ts';
 export type * from './task/ceph.ts';
 export type * from './task/context.ts';

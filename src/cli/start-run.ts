@@ -1,11 +1,13 @@
 import { CephflowError } from '../base/errors.ts';
 import type { Json } from '../base/json.ts';
 import type { TaskLibrary } from '../engine/load-tasks.ts';
-import { compilePlan } from '../plan/compile.ts';
+import { type CompileContext, compilePlan } from '../plan/compile.ts';
+import { compileCode } from '../plan/compile-code.ts';
 import { fingerprintDifferences } from '../plan/diff.ts';
 import type { Plan } from '../plan/plan.ts';
 import { refuseProblems } from '../plan/problems.ts';
 import type { Task } from '../task/task.ts';
+import { findCodeFile, loadCodePlaybook } from './code-playbooks.ts';
 import { confirmPlan } from './confirm.ts';
 import type { Context } from './context.ts';
 import { follow } from './follow.ts';
@@ -122,15 +124,10 @@ async function makePlan(context: Context, wanted: Wanted) {
 async function compile({ wire }: Context, { playbook: name, ...given }: Wanted, signal: AbortSignal) {
   const [config, cluster, library] = [await wire.config(), await wire.clusterName(), await wire.library()];
   const folders = await wire.playbookFolders();
-  const file = readPlaybookFile(folders, name);
-  const { playbook } = file;
-  if (!playbook) {
-    refuseProblems(name, problemsOf(file, tasksOf(library), draftsOf(folders)));
-    throw new CephflowError('PLAYBOOK_INVALID', `playbook ${name} could not be read`);
-  }
+  const compileWith = await openPlaybook(folders, name, library);
   const systems = (await wire.systems(cluster)).read(signal);
   const [map, health] = [await systems.ceph.osdMap(), await systems.ceph.health()];
-  const plan = compilePlan(playbook, {
+  const plan = compileWith({
     tasks: library,
     playbooks: includesOf(folders),
     values: given.params,
@@ -141,6 +138,24 @@ async function compile({ wire }: Context, { playbook: name, ...given }: Wanted, 
     ...(given.payload === undefined ? {} : { payload: given.payload }),
   });
   return { plan, systems, library };
+}
+
+/** Find a playbook, in YAML or in code, and read it; its mistakes are told before the cluster is asked anything. */
+async function openPlaybook(
+  folders: readonly string[],
+  name: string,
+  library: TaskLibrary,
+): Promise<(context: CompileContext) => Plan> {
+  const code = findCodeFile(folders, name);
+  if (code !== undefined) {
+    const playbook = await loadCodePlaybook(code);
+    return (context) => compileCode(playbook, context);
+  }
+  const file = readPlaybookFile(folders, name);
+  const { playbook } = file;
+  if (playbook) return (context) => compilePlan(playbook, context);
+  refuseProblems(name, problemsOf(file, tasksOf(library), draftsOf(folders)));
+  throw new CephflowError('PLAYBOOK_INVALID', `playbook ${name} could not be read`);
 }
 
 /** What was confirmed is what was shown: a person may have read for long, and the cluster is not theirs alone. */

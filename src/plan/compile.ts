@@ -1,6 +1,7 @@
 import { CephflowError, type ErrorCode } from '../base/errors.ts';
 import { isJsonObject, type Json, type JsonObject } from '../base/json.ts';
 import type { Health, OsdMap } from '../task/ceph.ts';
+import type { ParamKind } from '../task/params.ts';
 import type { Task } from '../task/task.ts';
 import { assemblePlan } from './assemble.ts';
 import { type Canvas, chain } from './canvas.ts';
@@ -40,16 +41,19 @@ export function compilePlan(playbook: Playbook, context: CompileContext): Plan {
   const tasks = new Map([...context.tasks].map(([name, { task }]) => [name, task]));
   refuseProblems(playbook.name, checkPlaybook(playbook, tasks, context.playbooks));
   const { json, cel, faults } = readParamValues(playbook, context.values, context);
-  refuseFaults(playbook, faults);
+  refuseFaults(playbook.name, faults);
   const expansion: Expansion = { ...context, faults: [] };
   const { main, atEnd, locks } = expandPlaybook(playbook, cel, expansion);
-  refuseFaults(playbook, expansion.faults);
+  refuseFaults(playbook.name, expansion.faults);
   return assemblePlan(
     {
       name: playbook.name,
       summary: playbook.summary,
       params: json,
-      target: targetOf(playbook, json),
+      target: targetOf(
+        playbook.params.map(({ name, param }) => ({ name, kind: param.kind })),
+        json,
+      ),
       locks,
       ...(context.payload === undefined ? {} : { payload: context.payload }),
       main,
@@ -94,21 +98,25 @@ const codesByCause: readonly ErrorCode[] = [
   'OSD_UNKNOWN',
 ];
 
-function refuseFaults(playbook: Playbook, faults: readonly ValueFault[]): void {
+/** Refuse values that do not fit, all at once. */
+export function refuseFaults(playbook: string, faults: readonly ValueFault[]): void {
   if (faults.length === 0) return;
   const code = codesByCause.find((one) => faults.some((fault) => fault.code === one)) ?? 'PARAM_INVALID';
   const messages = [...new Set(faults.map(({ message }) => message))];
   throw new CephflowError(code, messages.join('\n'), {
-    hint: `what it takes: cephflow playbooks ${playbook.name}`,
+    hint: `what it takes: cephflow playbooks ${playbook}`,
   });
 }
 
 /** Kinds of parameters that a plan may be about. */
-const targetKinds: readonly string[] = ['node', 'hostname', 'osd'];
+const targetKinds: readonly ParamKind[] = ['node', 'hostname', 'osd'];
 
 /** Name what a plan is about: the first of its parameters that is a node, a host name or an OSD. */
-function targetOf(playbook: Playbook, json: Readonly<Record<string, Json>>): string {
-  const param = playbook.params.find((one) => targetKinds.includes(one.param.kind));
+export function targetOf(
+  params: readonly { readonly name: string; readonly kind: ParamKind }[],
+  json: Readonly<Record<string, Json>>,
+): string {
+  const param = params.find(({ kind }) => targetKinds.includes(kind));
   const value = param && json[param.name];
   if (isJsonObject(value)) return String(value['name']);
   return typeof value === 'string' ? value : '';

@@ -2,6 +2,27 @@ export { formatBytes } from './base/bytes.ts';
 export { formatDuration } from './base/duration.ts';
 export { CephflowError } from './base/errors.ts';
 export type { Json, JsonObject } from './base/json.ts';
+export {
+  type Canvas,
+  type ChainCanvas,
+  chain,
+  chord,
+  type GroupCanvas,
+  type GroupOptions,
+  group,
+  type StepCanvas,
+  type StepOptions,
+  step,
+} from './plan/canvas.ts';
+export {
+  type BuiltPlaybook,
+  type CodePlaybook,
+  isCodePlaybook,
+  type PlaybookDefinition,
+  playbook,
+} from './plan/code.ts';
+export type { PlanLock } from './plan/plan.ts';
+export { type PreviousValue, previous } from './plan/previous.ts';
 export type * from './task/ceph.ts';
 export type * from './task/context.ts';
 export { downtimeKey } from './task/downtime.ts';
@@ -16,6 +37,7 @@ export {
   duration,
   hostname,
   integer,
+  json,
   node,
   number,
   osd,

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { parseDuration } from '../base/duration.ts';
+import { runStateNames, stepStates } from '../run/states.ts';
 
 /** Highest number of steps that one worker may carry out at a time: each may hold an ssh connection. */
 const mostConcurrency = 1000;
@@ -72,6 +73,33 @@ const contact = map({
   error: 'needs mail or webhook: nobody could be reached',
 });
 
+const statesOf: Readonly<Record<'run' | 'step', readonly string[]>> = {
+  run: runStateNames(),
+  step: Object.keys(stepStates),
+};
+
+const hook = map({
+  on: z.enum(['run', 'step'], say('run or step')),
+  states: z.array(text, say('a list of states')).min(1, say('a list of states, or absent')).optional(),
+  playbook: text.optional(),
+  command: z
+    .array(text, say('a list: a program and its words'))
+    .min(1, say('a program and its words'))
+    .optional(),
+  webhook: webUrl('https://tickets.example/hooks/42').optional(),
+  timeout: duration.prefault('10s'),
+})
+  .refine((value) => (value.command === undefined) !== (value.webhook === undefined), {
+    error: 'needs either command or webhook: who is to be told?',
+  })
+  .superRefine(({ on, states = [] }, context) => {
+    for (const [index, state] of states.entries()) {
+      if (statesOf[on].includes(state)) continue;
+      const message = `must be a state of a ${on}: ${statesOf[on].join(', ')}`;
+      context.addIssue({ code: 'custom', path: ['states', index], message });
+    }
+  });
+
 /** Hold the whole config as YAML writes it. Paths are marked, so that they can be read relative to their file. */
 export const configSchema = map({
   clusters: named(cluster).optional(),
@@ -95,6 +123,7 @@ export const configSchema = map({
   }).prefault({}),
   mail: map({ 'url-file': path, from: text }).optional(),
   contacts: named(contact).default({}),
+  hooks: z.array(hook, say('a list')).default([]),
   tasks: folders.default([]),
   playbooks: folders.default([]),
 });

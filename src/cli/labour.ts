@@ -1,9 +1,11 @@
 import { CephflowError } from '../base/errors.ts';
+import type { Hook } from '../engine/hooks.ts';
 import { connectRedis } from '../engine/redis.ts';
 import { runAgent } from '../engine/run-agent.ts';
 import type { Store } from '../engine/store.ts';
 import { openStore } from '../engine/store-open.ts';
 import { startWorker, type Worker } from '../engine/worker.ts';
+import type { Config } from './config.ts';
 import { storePrefix } from './engine-parts.ts';
 import type { Io } from './io.ts';
 import { formatMoment } from './lines.ts';
@@ -102,10 +104,21 @@ async function begin(
     concurrency: concurrency ?? config.engine.concurrency ?? usualConcurrency,
     leaseMs: lease ?? usualLeaseMs,
     ...(poll === undefined ? {} : { pollMs: poll }),
+    hooks: config.hooks.map(hookOf),
     name: unique,
     log: logLine(io),
   });
   return { worker, store, name: unique };
+}
+
+function hookOf({ on, states, playbook, command = [], webhook, timeout }: Config['hooks'][number]): Hook {
+  return {
+    on,
+    ...(states === undefined ? {} : { states }),
+    ...(playbook === undefined ? {} : { playbook }),
+    target: webhook === undefined ? { command } : { webhook },
+    timeoutMs: timeout,
+  };
 }
 
 /** Lines of a worker carry the time: they are read in a journal or a file. */

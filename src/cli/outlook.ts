@@ -1,5 +1,6 @@
 import type { ReadSystems } from '../engine/systems.ts';
-import { isLateValue, type Plan, type PlanStep } from '../plan/plan.ts';
+import { holdsLate } from '../plan/expand.ts';
+import type { Plan, PlanStep } from '../plan/plan.ts';
 import type { ReadContext } from '../task/context.ts';
 import type { Outlook, Task } from '../task/task.ts';
 
@@ -31,7 +32,7 @@ export async function findOutlook(asked: Asked): Promise<Outlook> {
 
 async function askStep(step: PlanStep, asked: Asked): Promise<Outlook | undefined> {
   const task = step.kind === 'task' && step.task !== undefined ? asked.tasks.get(step.task) : undefined;
-  if (!task?.outlook || Object.values(step.with).some(isLateValue)) return undefined;
+  if (!task?.outlook || holdsLate(step.with)) return undefined;
   return task.outlook(step.with as never, contextOf(step, asked));
 }
 

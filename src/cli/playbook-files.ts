@@ -7,6 +7,7 @@ import { type Parsed, parsePlaybook } from '../plan/parse.ts';
 import type { Playbook } from '../plan/playbook.ts';
 import type { Problem } from '../plan/problems.ts';
 import type { Task } from '../task/task.ts';
+import { listCodeFiles } from './code-playbooks.ts';
 
 /** Hold a playbook's file and what came of reading it. */
 export interface PlaybookFile extends Parsed {
@@ -37,7 +38,7 @@ export function readPlaybookFile(folders: readonly string[], name: string): Play
   const found = all.find((one) => nameOf(one.file) === name);
   if (found) return found;
   if (isPath) throw new CephflowError('PLAYBOOK_UNKNOWN', `there is no playbook file ${resolve(name)}`);
-  const known = all.map((one) => nameOf(one.file));
+  const known = [...all.map(({ file }) => file), ...listCodeFiles(folders)].map(nameOf);
   throw new CephflowError('PLAYBOOK_UNKNOWN', `there is no playbook ${name}.${didYouMean(name, known)}`, {
     hint: `looked in ${folders.join(', ')}; cephflow playbooks lists them all`,
   });

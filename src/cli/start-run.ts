@@ -1,10 +1,13 @@
 import { CephflowError } from '../base/errors.ts';
+import type { Json } from '../base/json.ts';
 import type { TaskLibrary } from '../engine/load-tasks.ts';
-import { compilePlan } from '../plan/compile.ts';
+import { type CompileContext, compilePlan } from '../plan/compile.ts';
+import { compileCode } from '../plan/compile-code.ts';
 import { fingerprintDifferences } from '../plan/diff.ts';
 import type { Plan } from '../plan/plan.ts';
 import { refuseProblems } from '../plan/problems.ts';
 import type { Task } from '../task/task.ts';
+import { findCodeFile, loadCodePlaybook } from './code-playbooks.ts';
 import { confirmPlan } from './confirm.ts';
 import type { Context } from './context.ts';
 import { follow } from './follow.ts';
@@ -16,6 +19,13 @@ import { toJson } from './table.ts';
 
 /** Values of parameters as typed, by name. */
 export type TypedParams = Readonly<Record<string, string>>;
+
+/** Say what is to be done: a playbook, with the values of its parameters and what is to be found again in hooks and JSON. */
+export interface Wanted {
+  readonly playbook: string;
+  readonly params: TypedParams;
+  readonly payload?: Json;
+}
 
 /** Say how a run is started. */
 export interface StartOptions {
@@ -47,10 +57,31 @@ export function readParamOptions(given: readonly string[], flags: TypedParams): 
   return params;
 }
 
+/**
+ * Read what --payload was given.
+ * @throws USAGE where it is no JSON
+ */
+export function readPayload(given: string | undefined): Pick<Wanted, 'payload'> {
+  if (given === undefined) return {};
+  try {
+    return { payload: JSON.parse(given) as Json };
+  } catch (thrown) {
+    throw noJson(thrown);
+  }
+}
+
+function noJson(cause: unknown): CephflowError {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new CephflowError('USAGE', `--payload takes JSON: ${why}`, {
+    hint: `such as --payload '{"ticket": "DC-7"}'; a text has quotes of its own: --payload '"DC-7"'`,
+    cause,
+  });
+}
+
 /** Show what a playbook would do. JSON: `{ plan, refusals, effects }`. @returns 0, or 4 when something speaks against it */
-export async function showPlan(context: Context, playbook: string, params: TypedParams): Promise<number> {
+export async function showPlan(context: Context, wanted: Wanted): Promise<number> {
   const { globals, io } = context;
-  const { plan, outlook } = await makePlan(context, playbook, params);
+  const { plan, outlook } = await makePlan(context, wanted);
   io.data(
     globals.output === 'json' ? toJson(planAsJson(plan, outlook)) : describePlan(plan, outlook, io.dataWidth),
   );
@@ -62,18 +93,13 @@ export async function showPlan(context: Context, playbook: string, params: Typed
  * JSON of a detached start: `{ run, state, playbook, target, cluster }`.
  * @throws PLAN_REFUSED with every reason, USAGE, DECLINED, LOCK_HELD, and what making the plan throws
  */
-export async function startRun(
-  context: Context,
-  playbook: string,
-  params: TypedParams,
-  options: StartOptions,
-): Promise<number> {
+export async function startRun(context: Context, wanted: Wanted, options: StartOptions): Promise<number> {
   const { globals, io, wire } = context;
-  const { plan, outlook } = await makePlan(context, playbook, params);
+  const { plan, outlook } = await makePlan(context, wanted);
   io.say(describePlan(plan, outlook, io.sayWidth));
   if (outlook.refusals.length > 0) throw refused(plan, outlook.refusals);
   await confirmPlan(plan, options.confirm, io);
-  await refuseStale(context, plan, playbook, params);
+  await refuseStale(context, plan, wanted);
   const control = await wire.control();
   const reason = options.reason === undefined ? {} : { reason: options.reason };
   const run = await control.startRun(plan, { by: wire.by(), ...reason });
@@ -87,40 +113,54 @@ export async function startRun(
   return 0;
 }
 
-async function makePlan(context: Context, name: string, params: TypedParams) {
+async function makePlan(context: Context, wanted: Wanted) {
   const { wire } = context;
   const signal = AbortSignal.timeout(planLimitMs);
-  const { plan, systems, library } = await compile(context, name, params, signal);
+  const { plan, systems, library } = await compile(context, wanted, signal);
   const asked = { plan, tasks: tasksOf(library), systems, by: wire.by(), nowMs: wire.nowMs(), signal };
   return { plan, outlook: await findOutlook(asked) };
 }
 
-async function compile({ wire }: Context, name: string, params: TypedParams, signal: AbortSignal) {
+async function compile({ wire }: Context, { playbook: name, ...given }: Wanted, signal: AbortSignal) {
   const [config, cluster, library] = [await wire.config(), await wire.clusterName(), await wire.library()];
   const folders = await wire.playbookFolders();
-  const file = readPlaybookFile(folders, name);
-  const { playbook } = file;
-  if (!playbook) {
-    refuseProblems(name, problemsOf(file, tasksOf(library), draftsOf(folders)));
-    throw new CephflowError('PLAYBOOK_INVALID', `playbook ${name} could not be read`);
-  }
+  const compileWith = await openPlaybook(folders, name, library);
   const systems = (await wire.systems(cluster)).read(signal);
   const [map, health] = [await systems.ceph.osdMap(), await systems.ceph.health()];
-  const plan = compilePlan(playbook, {
+  const plan = compileWith({
     tasks: library,
     playbooks: includesOf(folders),
-    values: params,
+    values: given.params,
     map,
     health,
     cluster,
     contacts: Object.keys(config.contacts),
+    ...(given.payload === undefined ? {} : { payload: given.payload }),
   });
   return { plan, systems, library };
 }
 
+/** Find a playbook, in YAML or in code, and read it; its mistakes are told before the cluster is asked anything. */
+async function openPlaybook(
+  folders: readonly string[],
+  name: string,
+  library: TaskLibrary,
+): Promise<(context: CompileContext) => Plan> {
+  const code = findCodeFile(folders, name);
+  if (code !== undefined) {
+    const playbook = await loadCodePlaybook(code);
+    return (context) => compileCode(playbook, context);
+  }
+  const file = readPlaybookFile(folders, name);
+  const { playbook } = file;
+  if (playbook) return (context) => compilePlan(playbook, context);
+  refuseProblems(name, problemsOf(file, tasksOf(library), draftsOf(folders)));
+  throw new CephflowError('PLAYBOOK_INVALID', `playbook ${name} could not be read`);
+}
+
 /** What was confirmed is what was shown: a person may have read for long, and the cluster is not theirs alone. */
-async function refuseStale(context: Context, plan: Plan, name: string, params: TypedParams): Promise<void> {
-  const now = await compile(context, name, params, AbortSignal.timeout(planLimitMs));
+async function refuseStale(context: Context, plan: Plan, wanted: Wanted): Promise<void> {
+  const now = await compile(context, wanted, AbortSignal.timeout(planLimitMs));
   const changes = fingerprintDifferences(plan.fingerprint, now.plan.fingerprint);
   if (changes.length === 0) return;
   const list = changes.map((change) => `  - ${change}`).join('\n');

@@ -17,7 +17,8 @@ export interface LoadedTask {
 /** Hold all tasks of this installation by name. */
 export type TaskLibrary = ReadonlyMap<string, LoadedTask>;
 
-const extensions = ['.ts', '.mts', '.js', '.mjs'];
+/** Endings of files with code of users: tasks and playbooks. */
+export const codeExtensions: readonly string[] = ['.ts', '.mts', '.js', '.mjs'];
 
 /**
  * Load every task file of some folders. The name of a file is the name of its task.
@@ -25,7 +26,6 @@ const extensions = ['.ts', '.mts', '.js', '.mjs'];
  * @throws TASK_INVALID with every file that holds no task, and what to mend
  */
 export async function loadTasks(folders: readonly string[]): Promise<TaskLibrary> {
-  mapCephflowToThisInstallation();
   const library = new Map<string, LoadedTask>();
   const faults: string[] = [];
   for (const folder of folders) {
@@ -49,7 +49,7 @@ async function listTaskFiles(folder: string): Promise<string[]> {
     });
   });
   return names
-    .filter((name) => extensions.includes(extname(name)) && !name.endsWith('.d.ts'))
+    .filter((name) => codeExtensions.includes(extname(name)) && !name.endsWith('.d.ts'))
     .sort()
     .map((name) => resolve(join(folder, name)));
 }
@@ -57,18 +57,26 @@ async function listTaskFiles(folder: string): Promise<string[]> {
 /** Load one file; a text says what is wrong with it. */
 async function loadTask(file: string): Promise<LoadedTask | string> {
   const content = await readFile(file);
-  let loaded: { readonly default?: unknown };
-  try {
-    loaded = await importTask(file);
-  } catch (thrown) {
-    return explainImportFailure(file, thrown);
-  }
-  const found = loaded.default;
+  const loaded = await importDefault(file);
+  if ('fault' in loaded) return loaded.fault;
+  const found = loaded.value;
   if (!isTask(found)) return 'its default export is no task: write `export default task({ … })`';
   const expected = basename(file, extname(file));
   if (found.name !== expected)
     return `it holds task ${found.name}: call the file ${found.name}${extname(file)}`;
   return { task: found, file, hash: createHash('sha256').update(content).digest('hex') };
+}
+
+/** Load the default export of a file in TypeScript or JavaScript that may import `cephflow`; or say why that fails. */
+export async function importDefault(
+  file: string,
+): Promise<{ readonly value: unknown } | { readonly fault: string }> {
+  mapCephflowToThisInstallation();
+  try {
+    return { value: (await importFile(file)).default };
+  } catch (thrown) {
+    return { fault: explainImportFailure(file, thrown) };
+  }
 }
 
 function explainImportFailure(file: string, thrown: unknown): string {
@@ -86,7 +94,7 @@ const isTypeScript = (file: string) => file.endsWith('.ts') || file.endsWith('.m
 /** Run from its sources, cephflow itself is TypeScript: then a task in JavaScript needs tsx too, for what it imports. */
 const isRunFromSource = isTypeScript(import.meta.url);
 
-function importTask(file: string): Promise<{ readonly default?: unknown }> {
+function importFile(file: string): Promise<{ readonly default?: unknown }> {
   const load = isRunFromSource || isTypeScript(file) ? typeScript() : plain;
   return load(pathToFileURL(file).href);
 }

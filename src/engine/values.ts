@@ -1,7 +1,15 @@
 import { CephflowError } from '../base/errors.ts';
 import type { Json, JsonObject } from '../base/json.ts';
-import { evaluateWhen, fillStep, neededOutputs, type Outputs } from '../plan/fill.ts';
+import {
+  evaluateWhen,
+  fillStep,
+  neededLists,
+  neededOutputs,
+  type OutputLists,
+  type Outputs,
+} from '../plan/fill.ts';
 import type { PlanStep } from '../plan/plan.ts';
+import { readRanges } from '../plan/ranges.ts';
 import { readParam } from '../task/params.ts';
 import type { Task } from '../task/task.ts';
 import type { StoreReads } from './store.ts';
@@ -28,14 +36,15 @@ export interface ToFill {
 export async function fillValues(about: ToFill): Promise<Filled> {
   const { step } = about;
   const needed = neededOutputs(step);
-  if (needed.length === 0 && step.when === undefined) return { values: step.with };
+  const wanted = neededLists(step);
+  if (needed.length === 0 && wanted.length === 0 && step.when === undefined) return { values: step.with };
   const outputs = await collectOutputs(about);
   const missing = needed.filter((id) => outputs[id] === undefined);
   if (missing.length > 0 && step.part === 'finally')
     return { skip: `it needs the output of ${missing.join(', ')}, which never came to be` };
   try {
     if (!evaluateWhen(step, outputs)) return { skip: `its condition is not met: ${step.when}` };
-    return { values: readLate(about, fillStep(step, outputs)) };
+    return { values: readLate(about, fillStep(step, outputs, await collectLists(about, wanted))) };
   } catch (thrown) {
     return { error: understandThrown(thrown) };
   }
@@ -49,6 +58,24 @@ export async function collectOutputs({ store, run, step }: Omit<ToFill, 'task'>)
   return Object.fromEntries(
     entries.filter((entry): entry is [string, Json] => entry[1] !== undefined && entry[1] !== null),
   );
+}
+
+/** Outputs read in one round trip: a hundredth of a millisecond of Redis' time each. */
+const outputsAtOnce = 1000;
+
+async function collectLists({ store, run }: ToFill, wanted: readonly string[]): Promise<OutputLists> {
+  const lists: Record<string, readonly Json[]> = {};
+  for (const ranges of wanted) {
+    const indices = readRanges(ranges);
+    const list: Json[] = [];
+    for (let from = 0; from < indices.length; from += outputsAtOnce) {
+      const some = indices.slice(from, from + outputsAtOnce);
+      const found = await store.outputs(run, some);
+      list.push(...some.map((index) => found.get(index) ?? null));
+    }
+    lists[ranges] = list;
+  }
+  return lists;
 }
 
 function readLate({ task, step }: ToFill, filled: JsonObject): JsonObject {

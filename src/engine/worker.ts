@@ -1,13 +1,18 @@
+import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { createLocalShell } from '../remote/local.ts';
 import { carryOut } from './deliver.ts';
 import { createDispatcher } from './dispatcher.ts';
+import { type Hook, hookDuties } from './hooks.ts';
 import { startLeader } from './leader.ts';
 import { createLeaseKeeper } from './lease.ts';
 import type { TaskLibrary } from './load-tasks.ts';
 import { openQueue, startConsumer } from './queue.ts';
 import type { Delivery, Store } from './store.ts';
+import { openHookCursors } from './store-hooks.ts';
 import { type OpenCluster, openCluster, type SystemsFor } from './systems.ts';
 import { understandThrown } from './thrown.ts';
+import { collectDuty, endOverdue } from './upkeep.ts';
 import type { RunFacts, Workshop } from './workshop.ts';
 
 /** Say how a worker works. */
@@ -30,6 +35,8 @@ export interface WorkerOptions {
   readonly leaseMs: number;
   /** How often waits are asked about, where a step does not say; absent: as their tasks say. */
   readonly pollMs?: number;
+  /** Whom to tell what happens, while this one leads: the same for all workers. */
+  readonly hooks?: readonly Hook[];
   /** Unique among all workers, and for people: host and pid. */
   readonly name: string;
   log(line: string): void;
@@ -100,7 +107,13 @@ export function startWorker(options: WorkerOptions): Worker {
       return startConsumer(redis, { prefix, cluster, ...named, concurrency, handle, onError });
     }),
   );
-  const leader = startLeader({ id: name, store, dispatcher, onError });
+  const cursors = openHookCursors(redis, prefix);
+  const duties = [
+    ...hookDuties(options.hooks ?? [], { store, cursors, shell: createLocalShell(), log }),
+    collectDuty(store, () => performance.now()),
+  ];
+  const onOverdue = (run: string) => endOverdue(store, run);
+  const leader = startLeader({ id: name, store, dispatcher, duties, onOverdue, onError });
   return {
     stop: async (graceMs) => {
       state.isDraining = true;

@@ -88,7 +88,16 @@ export interface Patience {
 /** Name a step to the systems outside, stable over retries and crashes. */
 export function stepFacts(run: string, step: PlanStep, { plan, by }: RunFacts): StepFacts {
   const { cluster, baseline } = plan;
-  return { run, id: step.id, key: `${run}/${step.id}`, cluster, by, baseline };
+  return {
+    run,
+    id: step.id,
+    key: `${run}/${step.id}`,
+    cluster,
+    by,
+    baseline,
+    ...(step.payload === undefined ? {} : { payload: step.payload }),
+    ...(plan.payload === undefined ? {} : { runPayload: plan.payload }),
+  };
 }
 
 /** Carry Redis' clock on from the moment of a claim, by this machine's steady clock. */

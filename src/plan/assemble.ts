@@ -5,7 +5,9 @@ import type { Task } from '../task/task.ts';
 import type { Canvas, StepCanvas } from './canvas.ts';
 import { buildGraph, type Graph, type Vertex } from './graph.ts';
 import { hashJson } from './hash.ts';
+import { checkPayload } from './payload.ts';
 import type { Fingerprint, Plan, PlanGroup, PlanLock, PlanStep } from './plan.ts';
+import { passOn } from './previous.ts';
 import { titleOf } from './titles.ts';
 
 /** What a plan is assembled from. `atEnd`: chains of the part finally, beside one another. */
@@ -15,6 +17,7 @@ export interface PlanParts {
   readonly params: JsonObject;
   readonly target: string;
   readonly locks: readonly PlanLock[];
+  readonly payload?: Json;
   readonly main: Canvas;
   readonly atEnd: readonly Canvas[];
 }
@@ -29,18 +32,26 @@ export interface PlanGround {
 
 /**
  * Turn canvases into an immutable plan: main steps, then finally, then the releases of holds.
- * @throws PLAYBOOK_INVALID for unknown tasks, ids in `after` that do not exist, and circles
+ * @throws PLAYBOOK_INVALID for unknown tasks, ids in `after` that do not exist, circles, and outputs of predecessors that
+ * are not there; PARAM_INVALID for a payload that is too long
  */
 export function assemblePlan(parts: PlanParts, ground: PlanGround): Plan {
   const main = graphOf(parts.name, parts.main);
   const atEnd = graphOf(parts.name, { canvas: 'group', members: parts.atEnd });
   const first = main.vertices.length;
-  const steps = [
+  const built = [
     ...main.vertices.map((vertex) => planStep(vertex, { part: 'main', shift: 0, groups: 0 }, ground)),
     ...atEnd.vertices.map((vertex) =>
       planStep(vertex, { part: 'finally', shift: first, groups: main.groups.length }, ground),
     ),
   ];
+  checkPayload('the run', parts.payload);
+  for (const step of built) checkPayload(`step ${step.id}`, step.payload);
+  const fed = [
+    { shift: 0, feeds: main.feeds },
+    { shift: first, feeds: atEnd.feeds },
+  ];
+  const steps = passOn(parts.name, uniqueIds(built), fed, ground.tasks);
   const ends = atEnd.ends.map((index) => index + first);
   const all = uniqueIds([...steps, ...releasesOf(steps, ends, ground)]);
   const plan = {
@@ -52,6 +63,7 @@ export function assemblePlan(parts: PlanParts, ground: PlanGround): Plan {
     target: parts.target,
     params: parts.params,
     locks: mergeLocks(parts.locks),
+    ...(parts.payload === undefined ? {} : { payload: parts.payload }),
     tasks: hashesOf(all, ground),
     fingerprint: fingerprintOf(ground.map, [parts.params, ...all.map((step) => step.with)]),
     baseline: ground.health,

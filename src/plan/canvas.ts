@@ -15,6 +15,7 @@ interface AnyCanvas {
 export interface StepCanvas extends AnyCanvas {
   readonly canvas: 'step';
   readonly task: string;
+  /** May hold `previous()` at any depth; a step without it takes nothing of its predecessor. */
   readonly with: JsonObject;
   readonly settings: StepSettings;
   /** CEL over outputs, ids as in the plan. */
@@ -49,7 +50,7 @@ export interface GroupOptions {
   readonly maxParallel?: number;
 }
 
-/** Use a task: `step('osd.stop', { osd })`. */
+/** Use a task: `step('osd.stop', { osd })`, `step('text.say', { text: previous('device') })`. */
 export function step(task: string, values: JsonObject = {}, options: StepOptions = {}): StepCanvas {
   const { id, after, when, ...settings } = options;
   return {

@@ -15,6 +15,7 @@ const typeOfKind: Readonly<Record<ParamKind, string>> = {
   boolean: 'bool',
   duration: 'int',
   choice: 'string',
+  json: 'dyn',
 };
 
 /** Which types a task's parameter of a kind takes; names of nodes and OSDs are looked up in the cluster. */
@@ -31,6 +32,7 @@ const fittingTypes: Readonly<Record<ParamKind, readonly string[]>> = {
   boolean: ['bool'],
   duration: ['int', 'string'],
   choice: ['string'],
+  json: [],
 };
 
 /** Fields of the identities that a plan freezes. */
@@ -56,7 +58,7 @@ export function celTypeOf(kind: ParamKind): string {
 
 /** Tell whether a value of this type may fit a parameter of this kind; `dyn` is known only when it is there. */
 export function fitsKind(type: string, kind: ParamKind): boolean {
-  return type === 'dyn' || fittingTypes[kind].includes(type);
+  return type === 'dyn' || kind === 'json' || fittingTypes[kind].includes(type);
 }
 
 /** Give the type of a list's elements; undefined for what is no list. */

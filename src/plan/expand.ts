@@ -138,7 +138,8 @@ function addFault(instance: Instance, place: Place, message: string, code: Value
   instance.faults.push({ code, message: `${file}:${line}:${column}  ${message}` });
 }
 
-function holdsLate(value: Json): boolean {
+/** Tell whether a value, or something in it, is filled in only when its step is ready. */
+export function holdsLate(value: Json): boolean {
   if (isLateValue(value)) return true;
   if (Array.isArray(value)) return value.some(holdsLate);
   return isJsonObject(value) && Object.values(value).some(holdsLate);

@@ -67,6 +67,13 @@ export function usesOfOutputs(source: string): readonly OutputUse[] {
   return 'fault' in parsed ? [] : outputUses(parsed.ast, source);
 }
 
+/** List the keys of the lists of outputs that an expression uses: `outputs["0-9"]`. */
+export function usesOfLists(source: string): readonly string[] {
+  const parsed = parseSource(evaluating, source);
+  if ('fault' in parsed) return [];
+  return pathsOf(parsed.ast).flatMap(({ root, names }) => (root === 'outputs' ? (names[0] ?? []) : []));
+}
+
 /** What comes of evaluating an expression. */
 export type Evaluated =
   | { readonly value: CelValue; readonly fault?: undefined }
@@ -85,16 +92,21 @@ export function evaluateExpression(source: string, values: Readonly<Record<strin
 /**
  * Evaluate a whole expression of a plan, where only outputs of steps are still open.
  * @param outputs by the step's id in the plan
+ * @param lists outputs of several steps, by the ranges that number them in the plan
  * @throws EXPRESSION_FAILED when an output is not there, or what comes out is no JSON
  */
-export function evaluateLate(source: string, outputs: Readonly<Record<string, CelValue>>): Json {
+export function evaluateLate(
+  source: string,
+  outputs: Readonly<Record<string, CelValue>>,
+  lists: Readonly<Record<string, CelValue>> = {},
+): Json {
   const absent = usesOfOutputs(source).find(
     ({ step }) => step !== undefined && !Object.hasOwn(outputs, step),
   );
   const steps = Object.fromEntries(Object.entries(outputs).map(([id, output]) => [id, { output }]));
   const left = absent
     ? { fault: `step ${absent.step} has no output (it was skipped, or did not end well)` }
-    : leave(evaluateExpression(source, { steps }));
+    : leave(evaluateExpression(source, { steps, outputs: lists }));
   if ('value' in left) return left.value;
   throw new CephflowError('EXPRESSION_FAILED', `${source} cannot be evaluated: ${left.fault}`, {
     hint: 'it uses what earlier steps returned; look at them with: cephflow show RUN',

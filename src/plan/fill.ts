@@ -1,11 +1,14 @@
 import { CephflowError } from '../base/errors.ts';
 import { isJsonObject, type Json, type JsonObject } from '../base/json.ts';
-import { toCel } from './cel-types.ts';
-import { evaluateLate, usesOfOutputs } from './expressions.ts';
+import { type CelValue, toCel } from './cel-types.ts';
+import { evaluateLate, usesOfLists, usesOfOutputs } from './expressions.ts';
 import { isLateValue, type PlanStep } from './plan.ts';
 
 /** Hold what steps returned, by their ids in the plan. A step that was skipped or failed is absent. */
 export type Outputs = Readonly<Record<string, Json>>;
+
+/** Hold outputs of several steps, in the order of the ranges that are the key; null for a step that has none. */
+export type OutputLists = Readonly<Record<string, readonly Json[]>>;
 
 /** List the ids of the steps whose outputs a step needs before its values and condition are known. */
 export function neededOutputs(step: Pick<PlanStep, 'with' | 'when'>): readonly string[] {
@@ -14,13 +17,18 @@ export function neededOutputs(step: Pick<PlanStep, 'with' | 'when'>): readonly s
   return [...new Set(ids)];
 }
 
+/** List the ranges of the steps whose outputs a step takes as lists; see ranges.ts. */
+export function neededLists(step: PlanStep): readonly string[] {
+  return [...new Set(lateSources(step.with).flatMap(usesOfLists))];
+}
+
 /**
  * Fill in what a step's values take from the outputs of earlier steps. Read them with `readParam` afterwards: late
  * values have not been seen by their kinds yet.
  * @throws EXPRESSION_FAILED when an output is not there or does not fit
  */
-export function fillStep(step: PlanStep, outputs: Outputs): JsonObject {
-  const known = celOutputs(outputs);
+export function fillStep(step: PlanStep, outputs: Outputs, lists: OutputLists = {}): JsonObject {
+  const known: Known = { outputs: inCel(outputs), lists: inCel(lists) };
   const values = Object.entries(step.with).map(([name, value]) => [name, fillValue(value, known)]);
   return Object.fromEntries(values) as JsonObject;
 }
@@ -31,7 +39,7 @@ export function fillStep(step: PlanStep, outputs: Outputs): JsonObject {
  */
 export function evaluateWhen(step: PlanStep, outputs: Outputs): boolean {
   if (step.when === undefined) return true;
-  const answer = evaluateLate(step.when, celOutputs(outputs));
+  const answer = evaluateLate(step.when, inCel(outputs));
   if (typeof answer === 'boolean') return answer;
   throw new CephflowError(
     'EXPRESSION_FAILED',
@@ -46,13 +54,18 @@ function lateSources(value: Json): readonly string[] {
   return isJsonObject(value) ? Object.values(value).flatMap(lateSources) : [];
 }
 
-function fillValue(value: Json, outputs: Readonly<Record<string, unknown>>): Json {
-  if (isLateValue(value)) return evaluateLate(value.$expression, outputs);
-  if (Array.isArray(value)) return value.map((item: Json) => fillValue(item, outputs));
-  if (!isJsonObject(value)) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, fillValue(item, outputs)]));
+interface Known {
+  readonly outputs: Readonly<Record<string, CelValue>>;
+  readonly lists: Readonly<Record<string, CelValue>>;
 }
 
-function celOutputs(outputs: Outputs): Readonly<Record<string, unknown>> {
-  return Object.fromEntries(Object.entries(outputs).map(([id, output]) => [id, toCel(output, 'dyn')]));
+function fillValue(value: Json, known: Known): Json {
+  if (isLateValue(value)) return evaluateLate(value.$expression, known.outputs, known.lists);
+  if (Array.isArray(value)) return value.map((item: Json) => fillValue(item, known));
+  if (!isJsonObject(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, fillValue(item, known)]));
+}
+
+function inCel(values: Readonly<Record<string, Json>>): Readonly<Record<string, CelValue>> {
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, toCel(value, 'dyn')]));
 }

@@ -2,6 +2,7 @@ import { CephflowError } from '../base/errors.ts';
 import type { Canvas, ChainCanvas, GroupCanvas, StepCanvas } from './canvas.ts';
 import { orderVertices } from './order.ts';
 import type { PlanGroup, PlanStep } from './plan.ts';
+import { type Feed, holdsPrevious } from './previous.ts';
 
 /** Be a vertex of a graph: a step, or a barrier that joins what stands before it with what stands behind. */
 export interface Vertex {
@@ -13,11 +14,15 @@ export interface Vertex {
   readonly places: PlanStep['places'];
 }
 
-/** Be a canvas turned into vertices in topological order; `ends`: those that no other comes after. */
+/**
+ * Be a canvas turned into vertices in topological order; `ends`: those that no other comes after; `feeds`: for the
+ * vertices that take something of their predecessor, whose outputs they take (undefined: nothing stands before).
+ */
 export interface Graph {
   readonly vertices: readonly Vertex[];
   readonly groups: readonly PlanGroup[];
   readonly ends: readonly number[];
+  readonly feeds: ReadonlyMap<number, Feed | undefined>;
 }
 
 /** What came of a canvas: a graph, or why there is none. `cycle`: ids in their order, the first again at the end. */
@@ -34,14 +39,14 @@ export function buildGraph(canvas: Canvas): Built {
   const builder: Builder = {
     drafts: [],
     groups: [],
-    ends: new Map(),
+    placed: new Map(),
     waiting: [],
     names: new Map(),
     barriers: 0,
   };
-  place(builder, canvas, { incoming: [], places: [], depth: 0 });
+  place(builder, canvas, { incoming: [], source: undefined, places: [], depth: 0 });
   const unknown = builder.waiting.flatMap(({ draft, names }) =>
-    names.filter((id) => !builder.ends.has(id)).map((id) => ({ id, by: draft.id })),
+    names.filter((id) => !builder.placed.has(id)).map((id) => ({ id, by: draft.id })),
   );
   if (unknown.length > 0) return { unknown };
   resolveWaiting(builder);
@@ -51,15 +56,29 @@ export function buildGraph(canvas: Canvas): Built {
 interface Draft {
   readonly id: string;
   readonly step?: StepCanvas;
+  /** What stands before it, where it takes something of that. */
+  readonly source?: Source | undefined;
   readonly after: Set<Draft>;
   readonly places: PlanStep['places'];
+}
+
+/** Whose outputs a canvas passes on: a step's, a list of its members', or those of whatever has these ids. */
+type Source =
+  | { readonly step: Draft }
+  | { readonly list: readonly Source[] }
+  | { readonly named: readonly string[] };
+
+/** What came of placing a canvas: its last vertices, or what stood before where it holds no step at all. */
+interface Placed {
+  readonly ends: readonly Draft[];
+  readonly source: Source | undefined;
 }
 
 interface Builder {
   readonly drafts: Draft[];
   readonly groups: { id: string; maxParallel: number; memberSizes: number[] }[];
-  /** Last vertices of each canvas that has a name. */
-  readonly ends: Map<string, readonly Draft[]>;
+  /** What came of each canvas that has a name. */
+  readonly placed: Map<string, Placed>;
   /** Vertices whose `after` names others that may not be there yet. */
   readonly waiting: { readonly draft: Draft; readonly names: readonly string[] }[];
   /** Ids given, with the number that was last put behind each. */
@@ -69,28 +88,31 @@ interface Builder {
 
 interface Spot {
   readonly incoming: readonly Draft[];
+  readonly source: Source | undefined;
   readonly places: PlanStep['places'];
   readonly depth: number;
 }
 
-/** Place a canvas behind `incoming`; returns its last vertices, or `incoming` where it holds no step at all. */
-function place(builder: Builder, canvas: Canvas, spot: Spot): readonly Draft[] {
+/** Place a canvas behind `incoming`. */
+function place(builder: Builder, canvas: Canvas, spot: Spot): Placed {
   if (spot.depth > deepest) {
     throw new CephflowError('PLAYBOOK_INVALID', `steps are nested deeper than ${deepest} levels`);
   }
-  const ends = placeKind(builder, canvas, { ...spot, depth: spot.depth + 1 });
-  if (canvas.id !== undefined) builder.ends.set(canvas.id, ends);
-  return ends;
+  const placed = placeKind(builder, canvas, { ...spot, depth: spot.depth + 1 });
+  if (canvas.id !== undefined) builder.placed.set(canvas.id, placed);
+  return placed;
 }
 
-function placeKind(builder: Builder, canvas: Canvas, spot: Spot): readonly Draft[] {
+function placeKind(builder: Builder, canvas: Canvas, spot: Spot): Placed {
+  const source = canvas.after ? { named: canvas.after } : spot.source;
   if (canvas.canvas === 'step') {
     const draft = addDraft(builder, canvas.id ?? canvas.task, spot.incoming, {
       step: canvas,
+      ...(holdsPrevious(canvas.with) ? { source } : {}),
       places: spot.places,
     });
     if (canvas.after) builder.waiting.push({ draft, names: canvas.after });
-    return [draft];
+    return { ends: [draft], source: { step: draft } };
   }
   let { incoming } = spot;
   if (canvas.after) {
@@ -98,29 +120,34 @@ function placeKind(builder: Builder, canvas: Canvas, spot: Spot): readonly Draft
     builder.waiting.push({ draft: entry, names: canvas.after });
     incoming = [entry];
   }
-  const inner = { ...spot, incoming };
+  const inner = { ...spot, incoming, source };
   return canvas.canvas === 'chain' ? placeChain(builder, canvas, inner) : placeGroup(builder, canvas, inner);
 }
 
-function placeChain(builder: Builder, chain: ChainCanvas, spot: Spot): readonly Draft[] {
+function placeChain(builder: Builder, chain: ChainCanvas, spot: Spot): Placed {
   const siblings = new Set(chain.items.flatMap(({ id }) => (id === undefined ? [] : [id])));
   const followed = new Set(chain.items.flatMap(({ after }) => after ?? []));
   const open: Draft[] = [];
-  let last = spot.incoming;
+  let last: Placed = { ends: spot.incoming, source: spot.source };
   chain.items.forEach((item, index) => {
     const behind = item.after?.some((id) => siblings.has(id)) ? [] : spot.incoming;
-    last = place(builder, item, { ...spot, incoming: item.after ? behind : last });
+    last = place(builder, item, {
+      ...spot,
+      incoming: item.after ? behind : last.ends,
+      source: last.source,
+    });
     const next = chain.items[index + 1];
     const isFollowed =
       next !== undefined && (!next.after || (item.id !== undefined && followed.has(item.id)));
-    if (next !== undefined && !isFollowed) open.push(...last);
+    if (next !== undefined && !isFollowed) open.push(...last.ends);
   });
   const lastItem = chain.items.at(-1);
   const isLastFollowed = lastItem?.id !== undefined && followed.has(lastItem.id);
-  return [...new Set([...open, ...(isLastFollowed && open.length > 0 ? [] : last)])];
+  const ends = [...new Set([...open, ...(isLastFollowed && open.length > 0 ? [] : last.ends)])];
+  return { ends, source: last.source };
 }
 
-function placeGroup(builder: Builder, group: GroupCanvas, spot: Spot): readonly Draft[] {
+function placeGroup(builder: Builder, group: GroupCanvas, spot: Spot): Placed {
   let { incoming } = spot;
   if (incoming.length > 1 && group.members.length > 1) incoming = [addBarrier(builder, incoming)];
   const limit = group.maxParallel;
@@ -132,6 +159,7 @@ function placeGroup(builder: Builder, group: GroupCanvas, spot: Spot): readonly 
   };
   if (limit !== undefined) builder.groups.push(limited);
   const ends = new Set<Draft>();
+  const list: Source[] = [];
   group.members.forEach((member, number) => {
     const places = limit === undefined ? spot.places : [...spot.places, { group: index, member: number }];
     const before = builder.drafts.length;
@@ -139,16 +167,18 @@ function placeGroup(builder: Builder, group: GroupCanvas, spot: Spot): readonly 
     const added = builder.drafts.slice(before);
     limited.memberSizes.push(added.filter((draft) => draft.step).length);
     // A member without steps ends where it begins: what follows waits for the others.
-    if (added.length > 0) for (const draft of last) ends.add(draft);
+    if (added.length === 0) return;
+    for (const draft of last.ends) ends.add(draft);
+    if (last.source) list.push(last.source);
   });
-  return ends.size > 0 ? [...ends] : incoming;
+  return { ends: ends.size > 0 ? [...ends] : incoming, source: { list } };
 }
 
 function addDraft(
   builder: Builder,
   wanted: string,
   incoming: readonly Draft[],
-  more: { readonly step?: StepCanvas; readonly places: PlanStep['places'] },
+  more: Pick<Draft, 'step' | 'source' | 'places'>,
 ): Draft {
   const draft = { id: freeId(builder, wanted), after: new Set(incoming), ...more };
   builder.drafts.push(draft);
@@ -179,7 +209,7 @@ function resolveWaiting(builder: Builder): void {
   }
   for (const [key, drafts] of byTargets) {
     const names = JSON.parse(key) as string[];
-    const targets = [...new Set(names.flatMap((id) => builder.ends.get(id) ?? []))];
+    const targets = [...new Set(names.flatMap((id) => builder.placed.get(id)?.ends ?? []))];
     const before = targets.length > 1 && drafts.length > 1 ? [addBarrier(builder, targets)] : targets;
     for (const draft of drafts) for (const one of before) draft.after.add(one);
   }
@@ -202,5 +232,29 @@ function finish(builder: Builder): Built {
   }));
   const hasFollower = new Set(vertices.flatMap(({ after }) => after));
   const ends = vertices.map((_, index) => index).filter((index) => !hasFollower.has(index));
-  return { graph: { vertices, groups: builder.groups, ends } };
+  const feedOf = feeder(builder, placeOf);
+  const feeds = new Map(
+    ordered.flatMap((draft, index) => ('source' in draft ? [[index, feedOf(draft.source)] as const] : [])),
+  );
+  return { graph: { vertices, groups: builder.groups, ends, feeds } };
+}
+
+/** What stands before many steps is looked up once: they share the feed. Ends: nothing comes after itself any more. */
+function feeder({ placed }: Builder, placeOf: ReadonlyMap<Draft, number>) {
+  const known = new Map<Source | string, Feed | undefined>();
+  const feedOf = (source: Source | undefined): Feed | undefined => {
+    if (!source) return undefined;
+    if ('step' in source) return placeOf.get(source.step);
+    const key = 'named' in source ? JSON.stringify(source.named) : source;
+    if (known.has(key)) return known.get(key);
+    const sources = 'named' in source ? source.named.map((id) => placed.get(id)?.source) : source.list;
+    const list = sources.flatMap((one) => {
+      const feed = feedOf(one);
+      return feed === undefined ? [] : [feed];
+    });
+    const feed = 'named' in source && sources.length === 1 ? list[0] : list;
+    known.set(key, feed);
+    return feed;
+  };
+  return feedOf;
 }

@@ -1,3 +1,4 @@
+import type { Json } from '../base/json.ts';
 import type { Param } from '../task/params.ts';
 import type { StepRetry } from './plan.ts';
 import type { Place } from './problems.ts';
@@ -58,6 +59,8 @@ export interface StepSettings {
   readonly pollMs?: number;
   readonly delayMs?: number;
   readonly retry?: StepRetry;
+  /** For hooks, events and JSON: nothing of cephflow reads it. At most 4 KiB. */
+  readonly payload?: Json;
 }
 
 /** Use another playbook. */

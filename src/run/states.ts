@@ -49,3 +49,8 @@ export function isEndedRun(state: RunState): boolean {
 export function stepStateOf(byte: string): StepState | undefined {
   return (Object.keys(stepStates) as StepState[]).find((state) => stepStates[state] === byte);
 }
+
+/** List the names of all states that a run can have. */
+export function runStateNames(): readonly RunState[] {
+  return runStates;
+}

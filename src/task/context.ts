@@ -100,6 +100,10 @@ export interface StepFacts {
   readonly by: string;
   /** Health when the plan was made; gates compare with it. */
   readonly baseline: Health;
+  /** What the playbook says with this step for hooks and tasks; absent where it says nothing. */
+  readonly payload?: Json;
+  /** The same of the run, said by whoever started it. */
+  readonly runPayload?: Json;
 }
 
 /** What `done`, `blockers`, `remember` and `outlook` may use: nothing that changes anything. */

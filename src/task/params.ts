@@ -17,6 +17,7 @@ export const paramKinds = [
   'boolean',
   'duration',
   'choice',
+  'json',
 ] as const;
 
 /** Name one of the kinds of parameter. */
@@ -103,6 +104,9 @@ export const choice = <const C extends string>(
   more: { default?: C } = {},
 ): Param<C> => ({ kind: 'choice', about, choices, ...more });
 
+/** Take anything that JSON can hold, such as what earlier steps returned. */
+export const json = (about: string): Param<Json> => ({ kind: 'json', about });
+
 /** Hold a value as a task sees it, or say in words what was expected instead. */
 export type Reading = { readonly value: Json } | { readonly expected: string };
 
@@ -165,6 +169,7 @@ const readers: Record<ParamKind, Reader> = {
     const guess = typeof value === 'string' ? didYouMean(value, choices) : '';
     return { expected: `one of ${choices.join(', ')}.${guess}` };
   },
+  json: (value) => ({ value }),
 };
 
 function isOsdTarget(value: Json): boolean {

@@ -6,6 +6,7 @@ import { parse } from 'yaml';
 import { CephflowError, describeError } from '../../src/base/errors.ts';
 import { loadConfig } from '../../src/cli/config.ts';
 import { configKeys } from '../../src/cli/config-schema.ts';
+import { runStateNames } from '../../src/run/states.ts';
 
 const example = new URL('../../config.example.yaml', import.meta.url);
 let dir: string;
@@ -124,7 +125,7 @@ describe('config', () => {
   /bad.yaml:6:5: clusters.other.ceph needs host: the admin node on which ceph is called (via: ssh)
   /bad.yaml:7:11: engine.lease must be a duration such as 30s, 10m or 12h
   /bad.yaml:8:1: mail.url-file is missing: it must be a text
-  /bad.yaml:9:1: unknown key contact. Did you mean "contacts"? Known here: clusters, redis, engine, monitoring, mail, contacts, tasks, playbooks
+  /bad.yaml:9:1: unknown key contact. Did you mean "contacts"? Known here: clusters, redis, engine, monitoring, mail, contacts, hooks, tasks, playbooks
   /bad.yaml:10:13: contacts.dc_team needs mail or webhook: nobody could be reached
   config.example.yaml shows every key with an example`);
   });
@@ -150,6 +151,27 @@ describe('config', () => {
       refusal('contacts:\n  dc_team: { mail: dc@example.org }\n'),
     ).toBe(`CONFIG_INVALID  the config has a mistake
   /bad.yaml:2:14: contacts.dc_team has a mail address, and there is no mail server: add mail: { url-file, from }
+  config.example.yaml shows every key with an example`);
+  });
+
+  test('hooks have a limit of ten seconds, and one receiver each', () => {
+    const file = write('hooks.yaml', 'hooks: [{ on: run, states: [failed], command: [tell, -q] }]\n');
+    expect(load(file).hooks).toEqual([
+      { on: 'run', states: ['failed'], command: ['tell', '-q'], timeout: 10_000 },
+    ]);
+    const text = [
+      'hooks:',
+      '  - { on: run, states: [failed, skipped], command: [a] }',
+      '  - { on: step, command: [a], webhook: "https://a.example" }',
+      '  - { on: all, command: [] }',
+      '',
+    ];
+    const runs = runStateNames().join(', ');
+    expect(refusal(text.join('\n'))).toBe(`CONFIG_INVALID  the config has 4 mistakes
+  /bad.yaml:2:33: hooks.0.states.1 must be a state of a run: ${runs}
+  /bad.yaml:3:5: hooks.1 needs either command or webhook: who is to be told?
+  /bad.yaml:4:7: hooks.2.on must be run or step
+  /bad.yaml:4:16: hooks.2.command must be a program and its words
   config.example.yaml shows every key with an example`);
   });
 

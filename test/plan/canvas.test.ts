@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type Canvas, chain, chord, group, step } from '../../src/plan/canvas.ts';
+import { type Canvas, chain, group, step } from '../../src/plan/canvas.ts';
 import { compileCanvas } from '../../src/plan/compile.ts';
 import { buildGraph, type Graph } from '../../src/plan/graph.ts';
+import { ancestorGraphs } from './ancestors.ts';
 import { smallContext } from './support.ts';
 
 const noop = () => step('noop.do');
@@ -27,23 +28,49 @@ function depthOf(graph: Graph): number {
 }
 
 describe("canvas: the ancestors' graphs", () => {
+  const { of57, of23 } = ancestorGraphs(noop);
+
+  /** For each step the numbers of the steps before it, barriers looked through; steps counted from 1. */
+  const predecessors = (graph: Graph) => {
+    const numbers = new Map<number, number>();
+    const through = (index: number): readonly number[] => {
+      const number = numbers.get(index);
+      return number === undefined ? (graph.vertices[index]?.after ?? []).flatMap(through) : [number];
+    };
+    return graph.vertices.flatMap((vertex, index) => {
+      if (!vertex.step) return [];
+      numbers.set(index, numbers.size + 1);
+      return [vertex.after.flatMap(through).join(' ')];
+    });
+  };
+
   test('57 tasks: a chain of five chords of ten', () => {
-    const chords = Array.from({ length: 5 }, () => chord(noops(10), noop()));
-    const graph = graphOf(chain(noop(), ...chords, noop()));
+    const graph = graphOf(of57);
     expect(stepCount(graph)).toBe(57);
     expect(graph.vertices).toHaveLength(57);
     expect(edgeCount(graph)).toBe(5 * 20 + 1);
     expect(depthOf(graph)).toBe(12);
     expect(graph.ends).toEqual([56]);
+    const chord = (first: number) => [
+      ...Array.from({ length: 10 }, () => String(first)),
+      Array.from({ length: 10 }, (_, index) => first + 1 + index).join(' '),
+    ];
+    expect(predecessors(graph)).toEqual(['', ...[1, 12, 23, 34, 45].flatMap(chord), '56']);
   });
 
   test('23 tasks: groups in groups beside a chain, then a body', () => {
-    const left = chain(group([group(noops(5)), chain(...noops(5))]), noop(), group(noops(5)), noop());
-    const graph = graphOf(chord([left, chain(...noops(5))], noop()));
+    const graph = graphOf(of23);
     expect(stepCount(graph)).toBe(23);
-    expect(graph.vertices).toHaveLength(23);
     expect(depthOf(graph)).toBe(5 + 1 + 1 + 1 + 1);
-    expect(graph.vertices[22]?.after).toHaveLength(2);
+    expect(predecessors(graph)).toEqual([
+      ...['', '', '', '', ''],
+      ...['', '6', '7', '8', '9'],
+      '1 2 3 4 5 10',
+      ...['11', '11', '11', '11', '11'],
+      '12 13 14 15 16',
+      ...['', '18', '19', '20', '21'],
+      '17 22',
+    ]);
   });
 });
 

@@ -38,7 +38,7 @@ steps:
       'x.yaml:1:1  the playbook has no summary: expected the key summary',
       'x.yaml:1:11  "Replace_Node" is no name of a playbook: expected a name such as replace-node',
       'x.yaml:2:1  unknown key "sumary" in a playbook: expected one of playbook, summary, params, lock, steps, finally. Did you mean "summary"?',
-      'x.yaml:4:17  unknown kind "nod": expected one of node, osd, osds, hostname, devices, contact, text, number, integer, boolean, duration, choice. Did you mean "node"?',
+      'x.yaml:4:17  unknown kind "nod": expected one of node, osd, osds, hostname, devices, contact, text, number, integer, boolean, duration, choice, json. Did you mean "node"?',
       'x.yaml:5:3  "new-node" is no name of a parameter: expected [a-z][a-z0-9_]*, such as new_node',
       'x.yaml:5:3  parameter new-node has no about: expected a phrase that says what it is',
       'x.yaml:6:3  parameter size is a choice without choices: expected choices: [one, other]',

@@ -1,7 +1,9 @@
 import { CephflowError } from '../../base/errors.ts';
 import { didYouMean } from '../../base/nearest.ts';
 import type { LoadedTask } from '../../engine/load-tasks.ts';
+import type { CodePlaybook } from '../../plan/code.ts';
 import type { Param, Params } from '../../task/params.ts';
+import { findCodeFile, listCodeFiles, loadCodePlaybook } from '../code-playbooks.ts';
 import { type AddCommand, outputOption } from '../context.ts';
 import type { Io } from '../io.ts';
 import { listPlaybooks, type PlaybookFile, readPlaybookFile } from '../playbook-files.ts';
@@ -31,25 +33,61 @@ export const addLibrary: AddCommand = (program, start) => {
     .addOption(outputOption())
     .action((name: string | undefined, _options: unknown, command) =>
       start(command, async ({ globals, io, wire }) => {
-        const folders = await wire.playbookFolders();
-        const files = name === undefined ? listPlaybooks(folders) : [readPlaybookFile(folders, name)];
-        const shown = files.flatMap(({ playbook, file }) => (playbook ? [{ playbook, file }] : []));
-        const rows = shown.map(({ playbook, file }) => ({
-          name: playbook.name,
-          summary: playbook.summary,
-          file,
-          params: Object.fromEntries(
-            playbook.params.map((one) => [one.name, { ...one.param, hasDefault: one.default !== undefined }]),
-          ),
-        }));
+        const { rows, unreadable } = await readPlaybooks(await wire.playbookFolders(), name);
         if (globals.output === 'json') io.data(toJson(rows));
         else if (name === undefined) io.data(listNames(rows, io.dataWidth));
         else io.data(rows.map((one) => describePlaybook(one, io.dataWidth)).join('\n'));
-        if (globals.output === 'text') warnOfUnreadable(files, io, wire.self);
+        if (globals.output === 'text') warnOfUnreadable(unreadable, io, wire.self);
         return 0;
       }),
     );
 };
+
+interface ReadPlaybooks {
+  readonly rows: readonly ShownPlaybook[];
+  /** Files with mistakes. */
+  readonly unreadable: readonly string[];
+}
+
+async function readPlaybooks(folders: readonly string[], name: string | undefined): Promise<ReadPlaybooks> {
+  if (name === undefined) {
+    const inYaml = showFiles(listPlaybooks(folders));
+    const inCode = await Promise.all(listCodeFiles(folders).map(showCodeIfGood));
+    const unreadable = inCode.filter((one) => typeof one === 'string');
+    const rows = [...inYaml.rows, ...inCode.filter((one) => typeof one !== 'string')];
+    return { rows, unreadable: [...inYaml.unreadable, ...unreadable] };
+  }
+  const code = findCodeFile(folders, name);
+  if (code === undefined) return showFiles([readPlaybookFile(folders, name)]);
+  return { rows: [showCode(code, await loadCodePlaybook(code))], unreadable: [] };
+}
+
+function showFiles(files: readonly PlaybookFile[]): ReadPlaybooks {
+  const rows = files.flatMap(({ playbook, file }): ShownPlaybook[] => {
+    if (!playbook) return [];
+    const params = playbook.params.map((one) => {
+      return [one.name, { ...one.param, hasDefault: one.default !== undefined }] as const;
+    });
+    return [{ name: playbook.name, summary: playbook.summary, file, params: Object.fromEntries(params) }];
+  });
+  return { rows, unreadable: files.filter(({ playbook }) => !playbook).map(({ file }) => file) };
+}
+
+/** A file that cannot be loaded is given as its name: `lint` tells why. */
+async function showCodeIfGood(file: string): Promise<ShownPlaybook | string> {
+  try {
+    return showCode(file, await loadCodePlaybook(file));
+  } catch {
+    return file;
+  }
+}
+
+function showCode(file: string, { name, summary, params = {} }: CodePlaybook): ShownPlaybook {
+  const shown = Object.entries(params).map(([param, { default: value, ...rest }]) => {
+    return [param, { ...rest, hasDefault: value !== undefined }] as const;
+  });
+  return { name, summary, file, params: Object.fromEntries(shown) };
+}
 
 function findTask(library: readonly LoadedTask[], name: string): LoadedTask {
   const found = library.find((one) => one.task.name === name);
@@ -99,9 +137,8 @@ function listNames(rows: readonly ShownPlaybook[], width: number | undefined): s
 }
 
 /** A playbook with mistakes is not listed: without a word people would look for it in vain. */
-function warnOfUnreadable(files: readonly PlaybookFile[], io: Io, self: string): void {
-  for (const { file } of files.filter(({ playbook }) => playbook === undefined))
-    io.warn(`${file} has mistakes and is left out; see: ${self} lint ${file}`);
+function warnOfUnreadable(files: readonly string[], io: Io, self: string): void {
+  for (const file of files) io.warn(`${file} has mistakes and is left out; see: ${self} lint ${file}`);
 }
 
 interface ShownPlaybook {

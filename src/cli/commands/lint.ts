@@ -1,5 +1,6 @@
-import { errorCodes } from '../../base/errors.ts';
-import { formatProblems } from '../../plan/problems.ts';
+import { asCephflowError, errorCodes } from '../../base/errors.ts';
+import { formatProblems, type Problem } from '../../plan/problems.ts';
+import { findCodeFile, listCodeFiles, loadCodePlaybook } from '../code-playbooks.ts';
 import { type AddCommand, type Context, outputOption } from '../context.ts';
 import { draftsOf, listPlaybooks, problemsOf, readPlaybookFile } from '../playbook-files.ts';
 import { tasksOf } from '../start-run.ts';
@@ -19,13 +20,34 @@ export const addLint: AddCommand = (program, start) => {
 
 async function lint({ globals, io, wire }: Context, names: readonly string[]): Promise<number> {
   const folders = await wire.playbookFolders();
+  const code =
+    names.length === 0 ? listCodeFiles(folders) : names.flatMap((name) => findCodeFile(folders, name) ?? []);
   const files =
-    names.length === 0 ? listPlaybooks(folders) : names.map((name) => readPlaybookFile(folders, name));
+    names.length === 0
+      ? listPlaybooks(folders)
+      : names
+          .filter((name) => findCodeFile(folders, name) === undefined)
+          .map((name) => readPlaybookFile(folders, name));
   const tasks = tasksOf(await wire.library());
   const includes = draftsOf(folders);
-  const problems = files.flatMap((file) => problemsOf(file, tasks, includes));
+  const problems = [
+    ...files.flatMap((file) => problemsOf(file, tasks, includes)),
+    ...(await Promise.all(code.map(problemsOfCode))).flat(),
+  ];
+  const count = files.length + code.length;
   if (globals.output === 'json') io.data(toJson(problems));
   else if (problems.length > 0) io.data(formatProblems(problems));
-  else io.say(`${files.length === 1 ? 'a playbook' : `${files.length} playbooks`} checked, no mistakes`);
+  else io.say(`${count === 1 ? 'a playbook' : `${count} playbooks`} checked, no mistakes`);
   return problems.length === 0 ? 0 : errorCodes.PLAYBOOK_INVALID.exit;
+}
+
+/** Without a cluster there are no values to build a graph for: of a playbook in code only its form is known. */
+async function problemsOfCode(file: string): Promise<readonly Problem[]> {
+  try {
+    await loadCodePlaybook(file);
+    return [];
+  } catch (thrown) {
+    const { message } = asCephflowError(thrown);
+    return [{ file, line: 1, column: 1, message: message.replace(`${file}: `, '') }];
+  }
 }

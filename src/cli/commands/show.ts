@@ -8,8 +8,8 @@ import { describeControl, formatMoment, shortRun } from '../lines.ts';
 import { table, toJson } from '../table.ts';
 
 /**
- * Add `show`. JSON: the run's head (run, state, playbook, target, cluster, by, counts, …) with `params`, `steps` (id,
- * task, risk, title, state, and what the store knows of each), `holds` and `audit`.
+ * Add `show`. JSON: the run's head (run, state, playbook, target, cluster, by, counts, …) with `params`, `payload`, `steps`
+ * (id, task, risk, title, payload, state, and what the store knows of each), `holds` and `audit`.
  */
 export const addShow: AddCommand = (program, start) => {
   program
@@ -26,7 +26,8 @@ async function show({ globals, io, wire }: Context, typed: string): Promise<numb
   const [plan, snapshot, audit] = await Promise.all([store.plan(run), store.snapshot(run), store.audit(run)]);
   if (globals.output === 'json') {
     const { states: _states, views: _views, ...head } = snapshot;
-    io.data(toJson({ ...head, params: plan.params, steps: stepsAsJson(plan, snapshot), audit }));
+    const { params, payload } = plan;
+    io.data(toJson({ ...head, params, payload, steps: stepsAsJson(plan, snapshot), audit }));
     return 0;
   }
   io.data(describeSteps(plan, snapshot, io.dataWidth));
@@ -48,12 +49,13 @@ function viewsByStep(snapshot: RunSnapshot): ReadonlyMap<number, StepView> {
 
 function stepsAsJson(plan: Plan, snapshot: RunSnapshot): unknown {
   const views = viewsByStep(snapshot);
-  return plan.steps.map(({ id, kind, task, risk, title }, index) => ({
+  return plan.steps.map(({ id, kind, task, risk, title, payload }, index) => ({
     id,
     kind,
     task,
     risk,
     title,
+    payload,
     ...views.get(index),
     step: index,
     state: snapshot.states[index],

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { type AddCommand, type Context, collect, needOptions, outputOption, type Start } from '../context.ts';
-import { readParamOptions, showPlan, startRun } from '../start-run.ts';
+import { readParamOptions, readPayload, showPlan, startRun } from '../start-run.ts';
 
 interface Shortcut {
   readonly name: string;
@@ -72,11 +72,10 @@ export const addStarting: AddCommand = (program, start) => {
   plan.action((name: string, options: StartFlags, command: Command) => {
     const shortcut = shortcuts.find((one) => one.name === name);
     return start(command, (context) =>
-      showPlan(
-        context,
-        shortcut?.playbook ?? name,
-        readParamOptions(options.param, flagValues(options, shortcut)),
-      ),
+      showPlan(context, {
+        playbook: shortcut?.playbook ?? name,
+        params: readParamOptions(options.param, flagValues(options, shortcut)),
+      }),
     );
   });
 };
@@ -85,6 +84,7 @@ interface StartFlags {
   readonly param: readonly string[];
   readonly confirm?: string;
   readonly reason?: string;
+  readonly payload?: string;
   readonly dryRun?: boolean;
   readonly detach?: boolean;
 }
@@ -128,6 +128,7 @@ function startOptions(command: Command): Command {
     .option('--dry-run', 'show the plan and end; nothing is changed')
     .option('--detach', 'do not follow the run')
     .option('--reason <text>', 'what the record says besides your name')
+    .option('--payload <json>', 'kept with the run, for hooks and `show -o json`; at most 4 KiB')
     .addOption(outputOption());
 }
 
@@ -146,8 +147,9 @@ function begin(context: Context, what: Shortcut | string, options: StartFlags): 
   const shortcut = typeof what === 'string' ? undefined : what;
   const playbook = typeof what === 'string' ? what : what.playbook;
   const params = readParamOptions(options.param, flagValues(options, shortcut));
-  if (options.dryRun) return showPlan(context, playbook, params);
-  return startRun(context, playbook, params, {
+  const wanted = { playbook, params, ...readPayload(options.payload) };
+  if (options.dryRun) return showPlan(context, wanted);
+  return startRun(context, wanted, {
     confirm: options.confirm,
     reason: options.reason,
     isDetached: options.detach ?? false,

@@ -1,39 +1,30 @@
-import type { Plan } from '../plan/plan.ts';
-import { isEndedRun, isEndedStep, type RunState, type StepState } from './states.ts';
-
-/** Be a step in the model. */
-interface ModelStep {
-  state: StepState;
-  /** Raised each time it becomes ready: older deliveries are stale. */
-  delivery: number;
-  token: string;
-  /** The act began, and nobody has said how it ended. */
-  isActing: boolean;
-  /** The act returned. */
-  hasActed: boolean;
-  attempt: number;
-  retries: number;
-  /** Stands in the outbox, not yet sent. */
-  inOutbox: boolean;
-  /** Something is due some day: lease, poll, resend. */
-  hasTimer: boolean;
-  /** Was woken while it was being asked. */
-  isWoken: boolean;
-  /** Group whose place it waits for. */
-  waitsForGroup: number | undefined;
-}
-
-/**
- * Be the reference model of a run: what the store's scripts must do, said without counters, keys or time.
- * A step is ready when all it depends on is done, and not because a number has become 0. A test compares both.
- */
-export interface Model {
-  readonly plan: Pick<Plan, 'steps' | 'groups'>;
-  state: RunState;
-  readonly steps: ModelStep[];
-  /** `group:member` of the members that are begun and not finished. */
-  readonly begun: Set<string>;
-}
+import {
+  abort,
+  kill,
+  markDone,
+  markFailed,
+  pause,
+  redo,
+  resume,
+  retry,
+  retryAll,
+  skip,
+  wake,
+} from './model-control.ts';
+import {
+  advance,
+  cancel,
+  close,
+  end,
+  giveBackPlaces,
+  haltOf,
+  isFinally,
+  letWaitersIn,
+  makeReady,
+  takePlaces,
+} from './model-flow.ts';
+import type { Model, ModelStep } from './model-state.ts';
+import { isEndedRun, isEndedStep } from './states.ts';
 
 /** Be a write of a worker. Only the holder of the token writes. */
 export type ModelWrite = { readonly step: number; readonly token: string } & (
@@ -58,8 +49,13 @@ export type ModelClaim = {
 export type ModelOp =
   | ModelClaim
   | ModelWrite
-  | { readonly op: 'expire' | 'retry' | 'skip' | 'wake'; readonly step: number }
-  | { readonly op: 'take' | 'abort' | 'retryAll' };
+  | {
+      readonly op: 'expire' | 'retry' | 'redo' | 'skip' | 'wake' | 'markDone' | 'markFailed';
+      readonly step: number;
+    }
+  | {
+      readonly op: 'take' | 'abort' | 'retryAll' | 'pause' | 'resume' | 'kill' | 'freeze' | 'unfreeze';
+    };
 
 /** Begin a run. */
 export function beginModel(plan: Model['plan']): Model {
@@ -74,9 +70,17 @@ export function beginModel(plan: Model['plan']): Model {
     inOutbox: false,
     hasTimer: false,
     isWoken: false,
+    hasBegun: false,
     waitsForGroup: undefined,
   }));
-  const model: Model = { plan, state: 'running', steps, begun: new Set() };
+  const model: Model = {
+    plan,
+    state: 'running',
+    steps,
+    begun: new Set(),
+    stopped: new Set(),
+    isFrozen: false,
+  };
   advance(model);
   return model;
 }
@@ -90,37 +94,23 @@ export function applyToModel(model: Model, op: ModelOp): string {
 }
 
 function answerTo(model: Model, op: ModelOp): string {
-  switch (op.op) {
-    case 'take':
-      return take(model);
-    case 'abort':
-      return abort(model);
-    case 'retryAll':
-      return retryAll(model);
-    case 'claim':
-      return claim(model, op);
-    case 'expire':
-      return expire(model, op.step);
-    case 'wake':
-      return wake(model, op.step);
-    case 'retry':
-      return retry(model, op.step);
-    case 'skip':
-      return skip(model, op.step);
-    default:
-      return write(model, op);
-  }
+  if (op.op === 'claim') return claim(model, op);
+  if ('token' in op) return write(model, op);
+  if ('step' in op) return onStep[op.op](model, op.step);
+  return onRun[op.op](model);
 }
 
-const isFinally = (model: Model, step: number) => model.plan.steps[step]?.part === 'finally';
+const onStep = { expire, retry, redo, skip, wake, markDone, markFailed } as const;
 
-function makeReady(step: ModelStep, state: 'ready' | 'unknown' = 'ready'): void {
-  const delivery = step.delivery + 1;
-  Object.assign(step, { state, delivery, inOutbox: true, hasTimer: false, waitsForGroup: undefined });
-}
+const onRun = {
+  ...{ take, abort, retryAll, pause, resume, kill },
+  freeze: (model: Model) => setFrozen(model, true),
+  unfreeze: (model: Model) => setFrozen(model, false),
+} as const;
 
-function close(step: ModelStep, state: StepState): void {
-  Object.assign(step, { state, inOutbox: false, hasTimer: false, isWoken: false, waitsForGroup: undefined });
+function setFrozen(model: Model, isFrozen: boolean): string {
+  model.isFrozen = isFrozen;
+  return 'ok';
 }
 
 function claim(model: Model, { step: index, delivery, token }: ModelClaim): string {
@@ -128,13 +118,17 @@ function claim(model: Model, { step: index, delivery, token }: ModelClaim): stri
   if (!step || isEndedRun(model.state)) return 'ended';
   if (isEndedStep(step.state) || step.state === 'failed') return 'done';
   if ((step.state !== 'ready' && step.state !== 'unknown') || step.delivery !== delivery) return 'stale';
+  if (haltOf(model) && step.state === 'ready' && !step.hasBegun) {
+    makeReady(step);
+    return 'halted';
+  }
   const refused = takePlaces(model, index);
   if (refused !== undefined) {
     close(step, 'waiting');
     step.waitsForGroup = refused;
     return 'no-place';
   }
-  Object.assign(step, { state: 'running', token, inOutbox: false, hasTimer: true });
+  Object.assign(step, { state: 'running', token, inOutbox: false, hasTimer: true, hasBegun: true });
   return 'granted';
 }
 
@@ -142,7 +136,8 @@ function claim(model: Model, { step: index, delivery, token }: ModelClaim): stri
 function write(model: Model, op: ModelWrite): string {
   const step = model.steps[op.step];
   if (!step) return 'lost';
-  if (step.state === 'running' && step.token === op.token) return accept(model, step, op);
+  const isOver = isEndedRun(model.state);
+  if (!isOver && step.state === 'running' && step.token === op.token) return accept(model, step, op);
   const isMine = step.token === op.token;
   if (op.op === 'complete' && isMine && ['succeeded', 'failed', 'skipped'].includes(step.state))
     return 'duplicate';
@@ -153,7 +148,10 @@ function write(model: Model, op: ModelWrite): string {
 function accept(model: Model, step: ModelStep, op: ModelWrite): string {
   const inFinally = isFinally(model, op.step);
   if (op.op === 'acting') {
-    if (model.state === 'aborting' && !inFinally) return 'refused';
+    if (model.state === 'aborting' && !inFinally) return 'aborting';
+    const halt = haltOf(model);
+    if (halt === 'paused') model.stopped.add(op.step);
+    if (halt) return halt;
     step.isActing = true;
   } else if (op.op === 'acted') Object.assign(step, { isActing: false, hasActed: true });
   else if (op.op === 'verified') Object.assign(step, { isActing: false, hasActed: false });
@@ -173,31 +171,6 @@ function complete(model: Model, op: Extract<ModelWrite, { readonly op: 'complete
   }
 }
 
-/** A step that is over in every sense forgets its act. */
-function end(model: Model, index: number): void {
-  const step = model.steps[index];
-  if (step) Object.assign(step, { isActing: false, hasActed: false, retries: 0 });
-  giveBackPlaces(model, index);
-}
-
-/** The last step of a member that is over gives its place back. */
-function giveBackPlaces(model: Model, index: number): void {
-  for (const { group, member } of model.plan.steps[index]?.places ?? []) {
-    const isUnfinished = model.plan.steps.some(
-      ({ places }, other) =>
-        places.some((place) => place.group === group && place.member === member) && !isOver(model, other),
-    );
-    if (!isUnfinished) model.begun.delete(`${group}:${member}`);
-  }
-}
-
-function isOver(model: Model, index: number): boolean {
-  const state = model.steps[index]?.state ?? 'pending';
-  return (
-    isEndedStep(state) || (state === 'failed' && (isFinally(model, index) || model.state === 'aborting'))
-  );
-}
-
 function park(model: Model, op: ModelWrite): void {
   const step = model.steps[op.step];
   if (!step) return;
@@ -210,15 +183,6 @@ function park(model: Model, op: ModelWrite): void {
   if (model.state === 'aborting' && !isFinally(model, op.step) && !step.isActing) cancel(model, op.step);
   else if (isWoken) makeReady(step);
   else step.hasTimer = op.op === 'retryLater';
-}
-
-function cancel(model: Model, index: number): void {
-  const step = model.steps[index];
-  if (!step) return;
-  const { isActing } = step;
-  close(step, 'cancelled');
-  end(model, index);
-  step.isActing = isActing;
 }
 
 function expire(model: Model, index: number): string {
@@ -236,114 +200,8 @@ function expire(model: Model, index: number): string {
 }
 
 function take(model: Model): string {
+  if (haltOf(model)) return '';
   const taken = model.steps.flatMap((step, index) => (step.inOutbox ? [index] : []));
   for (const index of taken) Object.assign(model.steps[index] ?? {}, { inOutbox: false, hasTimer: true });
   return taken.join(',');
-}
-
-function wake(model: Model, index: number): string {
-  const step = model.steps[index];
-  if (isEndedRun(model.state) || step?.state !== 'waiting') return 'false';
-  makeReady(step);
-  return 'true';
-}
-
-function abort(model: Model): string {
-  if (isEndedRun(model.state) || model.state === 'aborting') return 'refused';
-  model.state = 'aborting';
-  for (const [index, { state, isActing }] of model.steps.entries()) {
-    const isIdle = state === 'pending' || ((state === 'ready' || state === 'waiting') && !isActing);
-    if (isIdle && !isFinally(model, index)) cancel(model, index);
-    else if (state === 'failed') giveBackPlaces(model, index);
-  }
-  return 'ok';
-}
-
-function retry(model: Model, index: number): string {
-  const step = model.steps[index];
-  if (!step || isEndedRun(model.state) || model.state === 'aborting') return 'refused';
-  if (step.state === 'waiting') makeReady(step);
-  else if (step.state === 'failed' && !isFinally(model, index)) retryFailed(step);
-  else return 'refused';
-  return 'ok';
-}
-
-function retryAll(model: Model): string {
-  if (isEndedRun(model.state) || model.state === 'aborting') return 'refused';
-  const failed = model.steps.filter(({ state }, index) => state === 'failed' && !isFinally(model, index));
-  for (const step of failed) retryFailed(step);
-  return failed.length > 0 ? 'ok' : 'refused';
-}
-
-function retryFailed(step: ModelStep): void {
-  Object.assign(step, { attempt: step.attempt + 1, retries: 0, hasActed: false });
-  makeReady(step);
-}
-
-function skip(model: Model, index: number): string {
-  const step = model.steps[index];
-  if (!step || isEndedRun(model.state)) return 'refused';
-  const isFailed = step.state === 'failed' && model.state !== 'aborting' && !isFinally(model, index);
-  if (!isFailed && !['ready', 'waiting', 'unknown'].includes(step.state)) return 'refused';
-  close(step, 'skipped');
-  end(model, index);
-  return 'ok';
-}
-
-/** All places of a step, or none: then the group that has none left. */
-function takePlaces(model: Model, index: number): number | undefined {
-  const places = model.plan.steps[index]?.places ?? [];
-  const missing = places.filter(({ group, member }) => !model.begun.has(`${group}:${member}`));
-  for (const { group } of missing) {
-    const count = [...model.begun].filter((one) => one.startsWith(`${group}:`)).length;
-    if (count >= (model.plan.groups[group]?.maxParallel ?? 1)) return group;
-  }
-  for (const { group, member } of missing) model.begun.add(`${group}:${member}`);
-  return undefined;
-}
-
-/** Nobody waits for a place that is free: group by group and member by member whoever can go on does. */
-function letWaitersIn(model: Model): void {
-  const memberOf = (index: number) => {
-    const group = model.steps[index]?.waitsForGroup;
-    return model.plan.steps[index]?.places.find((place) => place.group === group)?.member ?? 0;
-  };
-  const groupOf = (index: number) => model.steps[index]?.waitsForGroup ?? 0;
-  const waiting = [...model.steps.keys()]
-    .filter((index) => model.steps[index]?.waitsForGroup !== undefined)
-    .sort((a, b) => groupOf(a) - groupOf(b) || memberOf(a) - memberOf(b) || (String(a) < String(b) ? -1 : 1));
-  for (const index of waiting) {
-    const step = model.steps[index];
-    const refused = takePlaces(model, index);
-    if (step && refused === undefined) makeReady(step);
-    else if (step) step.waitsForGroup = refused;
-  }
-}
-
-/** Make ready what has nothing left to wait for, and say what the run has become. */
-function advance(model: Model): void {
-  if (isEndedRun(model.state)) return;
-  const isAborting = model.state === 'aborting';
-  const indices = model.steps.map((_, index) => index);
-  const [main, last] = [
-    indices.filter((i) => !isFinally(model, i)),
-    indices.filter((i) => isFinally(model, i)),
-  ];
-  const stateOf = (index: number) => model.steps[index]?.state ?? 'pending';
-  const hasFailed = main.some((index) => stateOf(index) === 'failed');
-  const isMainOver = main.every((i) => isEndedStep(stateOf(i)) || (isAborting && stateOf(i) === 'failed'));
-  for (const index of isMainOver ? last : main) becomeReady(model, index);
-  if (isMainOver && last.every((index) => isOver(model, index))) {
-    const isLeftOver = last.some((index) => stateOf(index) === 'failed');
-    model.state = isAborting ? 'aborted' : 'succeeded';
-    if (isLeftOver) model.state = 'left-over';
-  } else if (!isAborting) model.state = hasFailed ? 'failed' : 'running';
-}
-
-function becomeReady(model: Model, index: number): void {
-  const [step, planned] = [model.steps[index], model.plan.steps[index]];
-  if (step?.state !== 'pending' || !planned) return;
-  const before = planned.after.filter((other) => isFinally(model, other) === isFinally(model, index));
-  const isPassed = (other: number) => isOver(model, other) && model.steps[other]?.state !== 'cancelled';
-  if (before.every(isPassed)) makeReady(step);
 }

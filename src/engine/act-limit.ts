@@ -1,12 +1,15 @@
-import { parseDuration } from '../base/duration.ts';
+import { formatDuration, parseDuration } from '../base/duration.ts';
 import { CephflowError } from '../base/errors.ts';
 import type { Task } from '../task/task.ts';
 import { abortedBy } from './ask.ts';
 
-/** Longest an act may take where its task sets no limit. */
-const usualLimitMs = 600_000;
 /** An act that was told to end gets so long to do it before it is left behind. */
 const endGraceMs = 10_000;
+
+/** Say how long an act may take: the step's own word, else the task's, else ten minutes. */
+interface ActLimit extends Pick<Task, 'limit'> {
+  readonly limitMs?: number;
+}
 
 /**
  * Carry out something that changes the world, no longer than its task's limit. Its own signal fires then, or with the
@@ -14,17 +17,16 @@ const endGraceMs = 10_000;
  * @throws COMMAND_TIMED_OUT, the reason of the signal, and what the act throws
  */
 export async function withinActLimit<T>(
-  { limit = '' }: Pick<Task, 'limit'>,
+  { limit = '10m', limitMs }: ActLimit,
   stopping: AbortSignal,
   act: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  const limitMs = parseDuration(limit) ?? usualLimitMs;
   const ending = new AbortController();
   const { signal } = ending;
   const timer = setTimeout(() => {
-    const what = `the act did not end within ${limit || '10m'} and was stopped`;
+    const what = `the act did not end within ${limitMs === undefined ? limit : formatDuration(limitMs)} and was stopped`;
     ending.abort(new CephflowError('COMMAND_TIMED_OUT', what));
-  }, limitMs);
+  }, limitMs ?? parseDuration(limit));
   // AbortSignal.any would do, at many times the price
   const stop = () => ending.abort(stopping.reason);
   stopping.addEventListener('abort', stop, { once: true });

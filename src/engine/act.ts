@@ -163,10 +163,18 @@ async function carryOutAct(job: Job, remembered: Json | undefined): Promise<Acte
   return written === 'lost' ? { ended: undefined } : { output: tried.value };
 }
 
+/** Give the longest time that an attempt of a step may take. */
+export function limitOf({ task, step }: Pick<Job, 'task' | 'step'>) {
+  return {
+    ...(task.limit !== undefined && { limit: task.limit }),
+    ...(step.limitMs !== undefined && { limitMs: step.limitMs }),
+  };
+}
+
 async function tryAct(job: Job, remembered: Json | undefined): Promise<Tried<Json | undefined>> {
   const { task, values } = job;
   try {
-    const returned = await withinActLimit(task, job.signal, async (signal) =>
+    const returned = await withinActLimit(limitOf(job), job.signal, async (signal) =>
       task.run?.(values, actContext(job, signal, remembered)),
     );
     return { value: readOutput(task, returned) };

@@ -1,4 +1,5 @@
 import type { CephflowError, ErrorCode } from '../base/errors.ts';
+import type { StepRetry } from '../plan/plan.ts';
 import { forgetHold } from './holds.ts';
 import type { Completed } from './leases.ts';
 import { breakRow } from './settle.ts';
@@ -6,9 +7,9 @@ import { askPerson, hasBegun, waitForSystems, withoutAsking } from './waits.ts';
 import { type Job, recordError } from './workshop.ts';
 
 /** Tries of an act whose step and task say nothing: a hiccup is over by then, a fault is not. */
-const usualRetry = { attempts: 3, delayMs: 10_000 };
+const usualRetry: StepRetry = { attempts: 3, delayMs: 10_000 };
 /** Longest pause between two tries: an operator who has mended the cause does not wait longer than this. */
-const longestDelayMs = 600_000;
+const usualLongestMs = 600_000;
 
 /** Errors that say that the command itself was not carried out. */
 const refusals: readonly ErrorCode[] = [
@@ -44,9 +45,11 @@ export async function failAct(
   const mayHaveActed = known.mayHaveActed ?? !refusals.includes(error.code);
   const { grant, shop } = job;
   if (error.disposition === 'pause') return pause(job, error, { beforeActing: true });
-  const { attempts, delayMs } = job.step.retry ?? usualRetry;
+  const { attempts, delayMs, longestDelayMs = usualLongestMs, on } = job.step.retry ?? usualRetry;
   const isLast = grant.retries + 1 >= attempts;
-  if (error.disposition !== 'retry' || (isLast && !job.signal.aborted)) return fail(job, error, mayHaveActed);
+  const mayRetry = error.disposition === 'retry' || (on?.includes(error.code) ?? false);
+  const isExcluded = on !== undefined && !on.includes(error.code) && !job.signal.aborted;
+  if (!mayRetry || isExcluded || (isLast && !job.signal.aborted)) return fail(job, error, mayHaveActed);
   if (!mayHaveActed) await forgetHold(job);
   const backoffMs = Math.min(longestDelayMs, delayMs * 2 ** grant.retries);
   const spreadMs = backoffMs * (0.8 + 0.4 * shop.random());

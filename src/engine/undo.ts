@@ -1,6 +1,6 @@
 import { CephflowError } from '../base/errors.ts';
 import type { Json } from '../base/json.ts';
-import { isSevere } from './act.ts';
+import { isSevere, limitOf } from './act.ts';
 import { withinActLimit } from './act-limit.ts';
 import { verifyCluster } from './ask.ts';
 import { fail, failAct, failQuestion } from './failures.ts';
@@ -60,7 +60,7 @@ async function rememberedBy({ shop, grant, step }: Job): Promise<Json | undefine
 async function carryOutUndo(job: Job, remembered: Json | undefined): Promise<Completed | undefined> {
   const { task, values, signal, shop, grant, step } = job;
   try {
-    await withinActLimit(task, signal, async (limited) =>
+    await withinActLimit(limitOf(job), signal, async (limited) =>
       task.undo?.(values, actContext(job, limited, remembered)),
     );
   } catch (thrown) {

@@ -2,14 +2,15 @@ import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createLocalShell } from '../remote/local.ts';
 import { carryOut } from './deliver.ts';
-import { createDispatcher } from './dispatcher.ts';
+import { createDispatcher, type Dispatcher } from './dispatcher.ts';
 import { type Hook, hookDuties } from './hooks.ts';
-import { startLeader } from './leader.ts';
+import { type Leader, startLeader } from './leader.ts';
 import { createLeaseKeeper } from './lease.ts';
 import type { TaskLibrary } from './load-tasks.ts';
 import { openQueue, startConsumer } from './queue.ts';
 import type { Delivery, Store } from './store.ts';
 import { openHookCursors } from './store-hooks.ts';
+import { watchKilledRuns } from './store-killed.ts';
 import { type OpenCluster, openCluster, type SystemsFor } from './systems.ts';
 import { understandThrown } from './thrown.ts';
 import { collectDuty, endOverdue } from './upkeep.ts';
@@ -100,6 +101,7 @@ export function startWorker(options: WorkerOptions): Worker {
     underWay.add(work);
     return work;
   };
+  const killed = watchKilledRuns(redis, prefix, (run) => leases.check(run));
   const { concurrency } = options;
   const consumers = clusters.flatMap((cluster) =>
     queues.map((queue) => {
@@ -107,13 +109,7 @@ export function startWorker(options: WorkerOptions): Worker {
       return startConsumer(redis, { prefix, cluster, ...named, concurrency, handle, onError });
     }),
   );
-  const cursors = openHookCursors(redis, prefix);
-  const duties = [
-    ...hookDuties(options.hooks ?? [], { store, cursors, shell: createLocalShell(), log }),
-    collectDuty(store, () => performance.now()),
-  ];
-  const onOverdue = (run: string) => endOverdue(store, run);
-  const leader = startLeader({ id: name, store, dispatcher, duties, onOverdue, onError });
+  const leader = lead(options, dispatcher, onError);
   return {
     stop: async (graceMs) => {
       state.isDraining = true;
@@ -125,9 +121,22 @@ export function startWorker(options: WorkerOptions): Worker {
       await endsWithin(closeLimitMs, closing, onError);
       await endsWithin(closeLimitMs, [dispatcher.close()], onError);
       leases.close();
+      killed.close();
       await opened.close();
     },
   };
+}
+
+/** Take part in leading, with all that only the leader does. */
+function lead(options: WorkerOptions, dispatcher: Dispatcher, onError: (thrown: unknown) => void): Leader {
+  const { redis, store, prefix, name, log, hooks = [] } = options;
+  const cursors = openHookCursors(redis, prefix);
+  const duties = [
+    ...hookDuties(hooks, { store, cursors, shell: createLocalShell(), log }),
+    collectDuty(store, () => performance.now()),
+  ];
+  const onOverdue = (run: string) => endOverdue(store, run);
+  return startLeader({ id: name, store, dispatcher, duties, onOverdue, onError });
 }
 
 async function endsWithin(

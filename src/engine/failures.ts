@@ -1,6 +1,6 @@
 import type { CephflowError, ErrorCode } from '../base/errors.ts';
 import { forgetHold } from './holds.ts';
-import { breakRow } from './settle.ts';
+import { breakRow, withNodes } from './settle.ts';
 import type { Completed } from './store.ts';
 import { askPerson, hasBegun, waitForSystems, withoutAsking } from './waits.ts';
 import { type Job, recordError } from './workshop.ts';
@@ -87,7 +87,7 @@ async function leaveToOthers(job: Job): Promise<undefined> {
   await job.shop.store.park(job.grant, {
     untilMs: job.now(),
     waiting: { reason: `worker ${job.shop.name} has stopped; another one goes on` },
-    observed: job.observed,
+    observed: withNodes(job.nodes, job.observed),
   });
   return undefined;
 }

@@ -6,6 +6,7 @@ import { act, isSevere } from './act.ts';
 import { askDone, verifyCluster } from './ask.ts';
 import { fail, failQuestion } from './failures.ts';
 import { adoptHold } from './holds.ts';
+import { waitForRunning } from './running.ts';
 import { type Standing, weigh } from './settle.ts';
 import type { Completed, Outcome } from './store.ts';
 import { askPerson, hasBegun, waitOn, withoutAsking } from './waits.ts';
@@ -27,6 +28,8 @@ export async function doStep(job: Job): Promise<Completed | undefined> {
   }
   const sameCluster = await verifyCluster(job, { shared: maybeShared(job) });
   if ('error' in sameCluster) return failQuestion(job, sameCluster.error);
+  const running = await waitForRunning(job);
+  if (running) return running.ended;
   const done = await askDone(job, { shared: maybeShared(job) });
   if ('error' in done) return failQuestion(job, done.error);
   if (grant.mode === 'verify') return verify(job, done.value);
@@ -52,8 +55,8 @@ async function actAndReadBack(job: Job): Promise<Completed | undefined> {
   const acted = await act(job);
   if ('ended' in acted) return acted.ended;
   // the act is recorded as done, and what was asked before it is no question any more: the next delivery only asks
-  const observed = withoutAsking(job.observed);
-  const after: Job = { ...job, observed, grant: { ...job.grant, mode: 'read-back' } };
+  const { nodes: _ended, ...observed } = withoutAsking(job.observed);
+  const after: Job = { ...job, observed, nodes: new Set(), grant: { ...job.grant, mode: 'read-back' } };
   const done = await askDone(after, { shared: false });
   if ('error' in done) return failQuestion(after, done.error);
   return readBack(after, done.value, acted.output);

@@ -1,7 +1,7 @@
 import { formatDuration } from '../base/duration.ts';
 import { CephflowError } from '../base/errors.ts';
 import type { Progress } from '../task/task.ts';
-import { breakRow, type Observed, stalledSince } from './settle.ts';
+import { breakRow, type Observed, stalledSince, withNodes } from './settle.ts';
 import type { Completed, Parking } from './store.ts';
 import { type Job, pollMsOf, recordError } from './workshop.ts';
 
@@ -64,7 +64,7 @@ async function park(job: Job, wait: Wait): Promise<undefined> {
   const parking: Parking = {
     untilMs: askInMs === null ? null : job.now() + askInMs,
     waiting: { reason, ...(progress && { progress }), ...(question !== undefined && { question }) },
-    observed,
+    observed: withNodes(job.nodes, observed),
   };
   await job.shop.store.park(job.grant, parking);
   return undefined;

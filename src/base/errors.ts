@@ -146,7 +146,11 @@ export const errorCodes = {
     disposition: 'stop',
     about: 'The run ended, but something it holds could not be given back.',
   },
-  LOCK_HELD: { exit: 75, disposition: 'retry', about: 'Another run holds what this one needs.' },
+  LOCK_HELD: {
+    exit: 75,
+    disposition: 'retry',
+    about: 'Another run, or a command that still runs on a node, holds what this one needs.',
+  },
   INTERNAL: { exit: 70, disposition: 'stop', about: 'A defect in cephflow.' },
 } as const satisfies Record<string, CodeFacts>;
 

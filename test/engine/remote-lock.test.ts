@@ -1,5 +1,14 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
@@ -13,6 +22,8 @@ import { type PrivateRedis, startRedis } from './private-redis.ts';
 
 const limitMs = 30_000;
 const node = 'ceph-osd-07';
+/** Where root's locks are. */
+const locks = '/run/cephflow';
 const main = resolve(import.meta.dirname, 'node-worker-main.ts');
 
 /**
@@ -66,7 +77,10 @@ beforeEach(async () => {
 afterEach(async () => {
   make('go');
   await Promise.all(workers.splice(0).map((worker) => end(worker, 'SIGKILL')));
+  const runs = (await store.listRuns()).map(({ run }) => run);
   await store.close();
+  const left = readdirSync(locks).filter((name) => runs.some((run) => name.startsWith(run)));
+  for (const name of left) rmSync(join(locks, name));
 });
 
 const configText = () => `clusters:

@@ -1,10 +1,19 @@
-import { existsSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  chownSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { describeError } from '../../src/base/errors.ts';
 import { waitUntil } from '../../src/engine/processes.ts';
 import type { CommandLock, Shell } from '../../src/remote/command.ts';
-import { findLockHolder, guarded } from '../../src/remote/lock.ts';
+import { findLockHolder, guarded, requireLock, wordsOf } from '../../src/remote/lock.ts';
 import { createSshShell } from '../../src/remote/ssh.ts';
 import { expectOver } from './over.ts';
 import { refusalOf } from './refusal.ts';
@@ -13,6 +22,8 @@ import { makeSshd, type Sshd } from './sshd.ts';
 const host = 'ceph-osd-07';
 /** Longest wait for something on the machine to happen. */
 const limitMs = 20_000;
+/** Where root's locks are. */
+const locks = '/run/cephflow';
 let sshd: Sshd;
 let lock: CommandLock;
 let tests = 0;
@@ -22,7 +33,11 @@ beforeAll(async () => {
   sshd = makeSshd();
   await sshd.start();
 });
-afterAll(() => sshd.remove());
+afterAll(async () => {
+  await sshd.remove();
+  const ours = readdirSync(locks).filter((name) => name.startsWith(`${process.pid}-`));
+  for (const name of ours) rmSync(join(locks, name));
+});
 beforeEach(() => {
   tests += 1;
   lock = { name: `${process.pid}-${tests}/osd.stop@osd.3`, turn: 1 };
@@ -179,7 +194,7 @@ test('lock: files of locks that nobody used for a week are tidied away, one that
   const first = connect().run(under(waiting('true')));
   expect(await begun()).toBe(true);
   const held = (await findLockHolder(connect(), lock))?.file ?? '';
-  const old = `/run/cephflow/${process.pid}-old.lock`;
+  const old = join(locks, `${process.pid}-old.lock`);
   writeFileSync(old, '1\n');
   const longAgo = Date.now() / 1000 - 9 * 24 * 3600;
   for (const one of [old, held]) utimesSync(one, longAgo, longAgo);
@@ -188,6 +203,34 @@ test('lock: files of locks that nobody used for a week are tidied away, one that
   expect(existsSync(held)).toBe(true);
   letGoOn();
   await first;
+});
+
+test('lock: a user other than root has a folder of his own, and one that somebody else made is refused', async () => {
+  const user = String(100_000 + Math.floor(Math.random() * 1_000_000));
+  const folder = `/tmp/cephflow-${user}`;
+  const as = ['setpriv', `--reuid=${user}`, `--regid=${user}`, '--clear-groups'];
+  const command = { ...under('echo in'), words: ['sh', '-c', 'echo in'] };
+  const run = async () => {
+    const result = await connect().run({
+      words: [...as, ...wordsOf(command)],
+      reads: false,
+      timeoutMs: 10_000,
+    });
+    requireLock({ host }, command, result);
+    return result;
+  };
+  try {
+    expect((await run()).stdout).toBe('in\n');
+    expect(statSync(folder)).toMatchObject({ uid: Number(user), mode: 0o40700 });
+    chownSync(folder, 1, 1);
+    expect(describeError(await refusalOf(run))).toBe(
+      `NODE_UNSUITABLE  ${folder} on ${host} is not a folder of the ssh user alone
+  on ${host}: sh -c echo in  (exit 75)
+  cephflow keeps its locks there, and makes it itself: find out who made it, and remove it`,
+    );
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test('guarded: changes are asked about first and run one after the other, reads are not', async () => {

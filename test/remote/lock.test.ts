@@ -43,6 +43,7 @@ beforeEach(() => {
   lock = { name: `${process.pid}-${tests}/osd.stop@osd.3`, turn: 1 };
 });
 afterEach(async () => {
+  letGoOn();
   for (const shell of shells.splice(0)) await shell.close();
 });
 
@@ -67,7 +68,7 @@ const under = (script: string, more: { input?: string; turn?: number } = {}) => 
 });
 /** A command that says its pid and waits until the test lets it go on. */
 const waiting = (then: string) =>
-  `echo $$ > ${file('pid')}; while ! [ -e ${file('go')} ]; do sleep 0.1; done; ${then}`;
+  `echo $$ > ${file('pid')}; n=0; while ! [ -e ${file('go')} ] && [ $((n += 1)) -lt 600 ]; do sleep 0.1; done; ${then}`;
 const begun = () => waitUntil(async () => read('pid').endsWith('\n'), limitMs);
 const letGoOn = () => writeFileSync(file('go'), '');
 const isFree = async () => (await findLockHolder(connect(), lock)) === undefined;

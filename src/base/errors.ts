@@ -153,7 +153,11 @@ export const errorCodes = {
     about: 'A run cannot be taken back: a step that has acted has no way back.',
   },
   RUN_UNDONE: { exit: 6, disposition: 'stop', about: 'The run was taken back by an operator.' },
-  LOCK_HELD: { exit: 75, disposition: 'retry', about: 'Another run holds what this one needs.' },
+  LOCK_HELD: {
+    exit: 75,
+    disposition: 'retry',
+    about: 'Another run, or a command that still runs on a node, holds what this one needs.',
+  },
   INTERNAL: { exit: 70, disposition: 'stop', about: 'A defect in cephflow.' },
 } as const satisfies Record<string, CodeFacts>;
 

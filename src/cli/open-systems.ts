@@ -4,12 +4,13 @@ import { CephflowError } from '../base/errors.ts';
 import { didYouMean } from '../base/nearest.ts';
 import { createCeph } from '../ceph/ceph.ts';
 import { createMachine } from '../ceph/machine.ts';
-import type { Systems } from '../engine/systems.ts';
+import type { ActGuard, Systems } from '../engine/systems.ts';
 import { createAlertmanager, defaultMatchers } from '../outside/alertmanager.ts';
 import type { MailOptions } from '../outside/mail.ts';
 import { createPeople } from '../outside/people.ts';
 import { type CommandEntry, logged, readOnly, type Shell } from '../remote/command.ts';
 import { createLocalShell } from '../remote/local.ts';
+import { findLockHolder, guarded } from '../remote/lock.ts';
 import { createSshShell } from '../remote/ssh.ts';
 import type { Monitoring, People } from '../task/context.ts';
 import type { ClusterConfig, Config } from './config.ts';
@@ -46,12 +47,16 @@ export function openSystems(options: SystemsOptions): Systems {
       machine: (node) => machine(readOnly(shells.node(node)), signal),
       monitoring,
     }),
-    act: (signal) => ({
-      ceph: createCeph({ shell: shells.ceph, words, signal }),
-      machine: (node) => machine(shells.node(node), signal),
-      monitoring,
-      people,
-    }),
+    act: (signal, guard) => {
+      const guards = guardShells(shells, guard);
+      return {
+        ceph: createCeph({ shell: guards.ceph, words, signal }),
+        machine: (node) => machine(guards.node(node), signal),
+        monitoring,
+        people,
+      };
+    },
+    findRunning: (node, lock, signal) => findLockHolder(readOnly(shells.node(node)), lock, signal),
     close: shells.close,
   };
 }
@@ -96,10 +101,30 @@ function createShells({ ceph, ssh }: ClusterConfig, { home, log }: SystemsOption
   const local = ceph.via === 'ssh' ? undefined : logged(createLocalShell(), log);
   return {
     ceph: local ?? node(ceph.host ?? ''),
+    /** Where `ceph` is called, unless beside the worker. */
+    adminNode: local ? undefined : (ceph.host ?? ''),
     node,
     close: async () => {
       await Promise.all([...nodes.values(), ...(local ? [local] : [])].map((shell) => shell.close()));
     },
+  };
+}
+
+/** Guard the shells of one act: those over ssh lock there; `ceph` beside the worker has
+ * none, since nobody elsewhere could ask for it. */
+function guardShells(
+  { ceph, node, adminNode }: ReturnType<typeof createShells>,
+  { lock, before }: ActGuard,
+): { readonly ceph: Shell; node(name: string): Shell } {
+  const nodes = new Map<string, Shell>();
+  const guardNode = (name: string): Shell => {
+    const shell = nodes.get(name) ?? guarded(node(name), { lock, before: () => before(name) });
+    nodes.set(name, shell);
+    return shell;
+  };
+  return {
+    ceph: adminNode === undefined ? guarded(ceph, { before: () => before(undefined) }) : guardNode(adminNode),
+    node: guardNode,
   };
 }
 

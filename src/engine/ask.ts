@@ -3,7 +3,7 @@ import type { Json } from '../base/json.ts';
 import type { ReadContext } from '../task/context.ts';
 import type { Answer } from '../task/task.ts';
 import { understandThrown } from './thrown.ts';
-import { type Job, readContext } from './workshop.ts';
+import { commandLock, type Job, readContext } from './workshop.ts';
 
 /** Hold what a task said, or why it could not say it. The store's own errors are never caught here. */
 export type Tried<T> = { readonly value: T } | { readonly error: CephflowError };
@@ -54,6 +54,20 @@ export async function verifyCluster(job: Job, { isSevere }: { isSevere: boolean 
         hint: `nothing was changed; look at clusters.${plan.cluster} in the config of worker ${job.shop.name}`,
       },
     );
+  });
+}
+
+/** Say what still runs of what an earlier worker began on nodes; undefined where nothing does, nor can begin any more. */
+export function askRunning(job: Job): Promise<Tried<string | undefined>> {
+  const { cluster, nodes, signal, step } = job;
+  return ask(job, false, async () => {
+    for (const node of nodes) {
+      const holder = await cluster.systems.findRunning(node, commandLock(job), signal);
+      if (!holder) continue;
+      const where = `process group ${holder.group}, lock ${holder.file}`;
+      return `the command that ${step.id} began on ${node} still runs there (${where})`;
+    }
+    return undefined;
   });
 }
 

@@ -127,6 +127,7 @@ async function openJob(
     values,
     grant,
     observed,
+    nodes: new Set(observed.nodes),
     verdict,
     facts: stepFacts(grant.run, subject, run),
     cluster,

@@ -2,7 +2,7 @@ import type { CephflowError, ErrorCode } from '../base/errors.ts';
 import type { StepRetry } from '../plan/plan.ts';
 import { forgetHold } from './holds.ts';
 import type { Completed } from './leases.ts';
-import { breakRow } from './settle.ts';
+import { breakRow, withNodes } from './settle.ts';
 import { askPerson, hasBegun, waitForSystems, withoutAsking } from './waits.ts';
 import { type Job, recordError } from './workshop.ts';
 
@@ -91,7 +91,7 @@ async function leaveToOthers(job: Job): Promise<undefined> {
   await job.shop.store.park(job.grant, {
     untilMs: job.now(),
     waiting: { reason: `worker ${job.shop.name} has stopped; another one goes on` },
-    observed: job.observed,
+    observed: withNodes(job.nodes, job.observed),
   });
   return undefined;
 }

@@ -4,6 +4,7 @@ import { withinActLimit } from './act-limit.ts';
 import { failAct } from './failures.ts';
 import { deadlines } from './holds.ts';
 import type { Completed, HoldView } from './leases.ts';
+import { waitForRunning } from './running.ts';
 import type { Delivery } from './store.ts';
 import type { PlanHead } from './store-plan.ts';
 import type { OpenCluster } from './systems.ts';
@@ -14,6 +15,8 @@ import { actContext, clockFrom, type Job, stepFacts, type Workshop } from './wor
 /** Give back what a step held. */
 export async function releaseHold(job: Job): Promise<Completed | undefined> {
   const { grant, shop, task, values, signal } = job;
+  const running = await waitForRunning(job);
+  if (running) return running.ended;
   try {
     await withinActLimit(task, signal, async (limited) =>
       task.hold?.release(values, actContext(job, limited, undefined)),
@@ -118,7 +121,9 @@ async function openRenewal(
   const other = await otherCluster(cluster, plan);
   if (other) return { fault: other };
   const context = (limited: AbortSignal): ActContext => {
-    const systems = cluster.systems.act(limited);
+    // a renewal has no lease: the worst of two at once is a hold that is renewed twice
+    const lock = { name: `${run}/${step.id}/renewal`, turn: 0 };
+    const systems = cluster.systems.act(limited, { lock, before: async () => undefined });
     return {
       ceph: systems.ceph,
       machine: (node) => systems.machine(node),

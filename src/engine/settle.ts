@@ -14,6 +14,8 @@ export type Observed = {
   readonly askedAbout?: string;
   /** The question that a person must answer before the act is tried again, whatever its risk. */
   readonly mustAnswer?: string;
+  /** Nodes that the act has sent commands to: whoever takes over asks there what still runs. */
+  readonly nodes?: readonly string[];
   /** When a person last said to go on: time limits and stalls count from here. */
   readonly calmMs?: number;
 };
@@ -99,4 +101,9 @@ export function stalledSince(
   if (stallMs === undefined || !observed.best || observed.good) return undefined;
   const sinceMs = Math.max(observed.best.atMs, observed.calmMs ?? 0);
   return nowMs - sinceMs >= stallMs ? observed.best.atMs : undefined;
+}
+
+/** Keep the nodes that an act has sent commands to. */
+export function withNodes(nodes: ReadonlySet<string>, observed: Observed): Observed {
+  return nodes.size === 0 ? observed : { ...observed, nodes: [...nodes] };
 }

@@ -7,6 +7,7 @@ import { askDone, verifyCluster } from './ask.ts';
 import { fail, failQuestion } from './failures.ts';
 import { adoptHold } from './holds.ts';
 import type { Completed, Outcome } from './leases.ts';
+import { waitForRunning } from './running.ts';
 import { type Standing, weigh } from './settle.ts';
 import { askPerson, hasBegun, waitOn, withoutAsking } from './waits.ts';
 import { claimNext, type Job } from './workshop.ts';
@@ -27,6 +28,8 @@ export async function doStep(job: Job): Promise<Completed | undefined> {
   }
   const sameCluster = await verifyCluster(job, { isSevere: false });
   if ('error' in sameCluster) return failQuestion(job, sameCluster.error);
+  const running = await waitForRunning(job);
+  if (running) return running.ended;
   const done = await askDone(job, { shared: maybeShared(job) });
   if ('error' in done) return failQuestion(job, done.error);
   if (grant.mode === 'verify') return verify(job, done.value);
@@ -53,8 +56,8 @@ async function actAndReadBack(job: Job): Promise<Completed | undefined> {
   if ('ended' in acted) return acted.ended;
   if (!job.task.done) return readBack(job, undefined, acted.output);
   // the act is recorded as done, and what was asked before it is no question any more: the next delivery only asks
-  const observed = withoutAsking(job.observed);
-  const after: Job = { ...job, observed, grant: { ...job.grant, mode: 'read-back' } };
+  const { nodes: _ended, ...observed } = withoutAsking(job.observed);
+  const after: Job = { ...job, observed, nodes: new Set(), grant: { ...job.grant, mode: 'read-back' } };
   const done = await askDone(after, { shared: false });
   if ('error' in done) return failQuestion(after, done.error);
   return readBack(after, done.value, acted.output);

@@ -38,10 +38,8 @@ export function storeReads(context: StoreContext): StoreReads {
       const { shape } = await context.view(run);
       return (step) => shape.after.subarray(shape.afterStart[step], shape.afterStart[step + 1]);
     },
-    remembered: async (run, step) => {
-      const text = await ask(redis.hget(keys.ofRun(run, 'mem'), `${step}:r`));
-      return text === null ? undefined : (JSON.parse(text) as Json);
-    },
+    remembered: (run, step) => readMemory(context, run, `${step}:r`),
+    observed: (run, step) => readMemory(context, run, `${step}:o`),
     locks: () => listLocks(context),
     listRuns: (filter) => listRuns(context, filter),
     findRun: (prefix) => findRun(context, prefix),
@@ -79,6 +77,15 @@ async function snapshot({ redis, keys, ask }: StoreContext, run: string): Promis
     holds: readHolds(holds ?? {}),
     lastSeq: (last as StreamEntry[])[0]?.[0] ?? '0',
   };
+}
+
+async function readMemory(
+  { redis, keys, ask }: StoreContext,
+  run: string,
+  field: string,
+): Promise<Json | undefined> {
+  const text = await ask(redis.hget(keys.ofRun(run, 'mem'), field));
+  return text === null ? undefined : (JSON.parse(text) as Json);
 }
 
 const noBytes = Buffer.alloc(0);

@@ -152,6 +152,8 @@ export interface StoreReads {
   underWay(run: string, below: number): Promise<readonly number[]>;
   /** The steps after each step; what was appended stands for the step that asked for it. @throws RUN_UNKNOWN */
   followers(run: string): Promise<(step: number) => Iterable<number>>;
+  /** What the last `observe` of a step wrote and nothing has forgotten since. */
+  observed(run: string, step: number): Promise<Json | undefined>;
   /** What a step remembered before it acted. */
   remembered(run: string, step: number): Promise<Json | undefined>;
   /** Locks that are held or waited for, by name. */

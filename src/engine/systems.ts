@@ -1,3 +1,5 @@
+import type { CommandLock } from '../remote/command.ts';
+import type { LockHolder } from '../remote/lock.ts';
 import type { Ceph, CephReads } from '../task/ceph.ts';
 import type { Machine, MachineReads, Monitoring, MonitoringReads, People } from '../task/context.ts';
 
@@ -16,13 +18,25 @@ interface ActSystems {
   readonly people: People;
 }
 
+/** Say under which lock an act's commands run on the machines, and what is asked before each of them. */
+export interface ActGuard {
+  readonly lock: CommandLock;
+  /**
+   * Asked immediately before each command that changes something. `node`: where it will run under the lock; undefined
+   * where it runs beside the worker, without one. Throws where the act may begin nothing more.
+   */
+  before(node: string | undefined): Promise<void>;
+}
+
 /**
  * Reach one cluster and everything around it. `signal` ends every command begun through the object it was given for.
  * @see DESIGN section 7
  */
 export interface Systems {
   read(signal: AbortSignal): ReadSystems;
-  act(signal: AbortSignal): ActSystems;
+  act(signal: AbortSignal, guard: ActGuard): ActSystems;
+  /** Find what still runs on a node under a lock; where nothing does, nothing of an earlier turn begins there any more. */
+  findRunning(node: string, lock: CommandLock, signal: AbortSignal): Promise<LockHolder | undefined>;
   close(): Promise<void>;
 }
 

@@ -5,6 +5,8 @@ import { withinActLimit } from './act-limit.ts';
 import { verifyCluster } from './ask.ts';
 import { fail, failAct, failQuestion } from './failures.ts';
 import type { Completed } from './leases.ts';
+import { waitForRunning } from './running.ts';
+import { readObserved } from './settle.ts';
 import { understandThrown } from './thrown.ts';
 import { askPerson, waitOn } from './waits.ts';
 import { actContext, claimNext, type Job } from './workshop.ts';
@@ -32,6 +34,8 @@ export async function undoStep(job: Job): Promise<Completed | undefined> {
   }
   const sameCluster = await verifyCluster(job, { isSevere: isSevere(task) });
   if ('error' in sameCluster) return failQuestion(job, sameCluster.error);
+  const running = (await waitForRunning(job)) ?? (await waitForUndone(job));
+  if (running) return running.ended;
   if (grant.mode === 'verify' && isSevere(task) && verdict !== 'approved') {
     const reason = `${step.id} was begun and its end is not known`;
     const question = `${reason}. Look at the cluster; then approve to do it again, or skip the step if it is done`;
@@ -51,6 +55,30 @@ export async function undoStep(job: Job): Promise<Completed | undefined> {
     return waitOn(job, { reason, observed, askInMs: begun === 'frozen' ? lockPollMs : null });
   }
   return carryOutUndo(job, await rememberedBy(job));
+}
+
+/** Later than every turn of the act that is taken back: nothing of it that was sent may begin any more. */
+const lastTurn = 2_147_483_647;
+/** Commands on nodes take seconds to minutes: asked again so often whether one has ended. */
+const runningPollMs = 5000;
+
+/** What is taken back may have failed while its command went on on a node. */
+async function waitForUndone(job: Job): Promise<{ readonly ended: Completed | undefined } | undefined> {
+  const { grant, shop, step, cluster, facts, observed, signal } = job;
+  if (step.undoes === undefined) return undefined;
+  const { nodes = [] } = readObserved(await shop.store.observed(grant.run, step.undoes));
+  const lock = { name: `${grant.run}/${facts.id}`, turn: lastTurn };
+  try {
+    for (const node of nodes) {
+      const holder = await cluster.systems.findRunning(node, lock, signal);
+      if (!holder) continue;
+      const reason = `the command that ${facts.id} began on ${node} still runs there (lock ${holder.file})`;
+      return { ended: await waitOn(job, { reason, observed, askInMs: runningPollMs }) };
+    }
+    return undefined;
+  } catch (thrown) {
+    return { ended: await failQuestion(job, understandThrown(thrown)) };
+  }
 }
 
 async function rememberedBy({ shop, grant, step }: Job): Promise<Json | undefined> {

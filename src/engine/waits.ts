@@ -2,7 +2,7 @@ import { formatDuration } from '../base/duration.ts';
 import { CephflowError } from '../base/errors.ts';
 import type { Progress } from '../task/task.ts';
 import type { Completed, Parking } from './leases.ts';
-import { breakRow, type Observed, stalledSince } from './settle.ts';
+import { breakRow, type Observed, stalledSince, withNodes } from './settle.ts';
 import { type Job, pollMsOf, recordError } from './workshop.ts';
 
 /** Say how a step goes on waiting. `askInMs`: absent, at its own pace; null, only when a person answers. */
@@ -64,7 +64,7 @@ async function park(job: Job, wait: Wait): Promise<undefined> {
   const parking: Parking = {
     untilMs: askInMs === null ? null : job.now() + askInMs,
     waiting: { reason, ...(progress && { progress }), ...(question !== undefined && { question }) },
-    observed,
+    observed: withNodes(job.nodes, observed),
   };
   await job.shop.store.park(job.grant, parking);
   return undefined;

@@ -1,18 +1,18 @@
 import { performance } from 'node:perf_hooks';
 import { parseDuration } from '../base/duration.ts';
-import type { CephflowError } from '../base/errors.ts';
-import { describeError } from '../base/errors.ts';
+import { CephflowError, describeError } from '../base/errors.ts';
 import type { Json, JsonObject } from '../base/json.ts';
 import type { PlanStep } from '../plan/plan.ts';
+import type { CommandLock } from '../remote/command.ts';
 import type { ActContext, Decision, ReadContext, StepFacts } from '../task/context.ts';
 import type { Task } from '../task/task.ts';
 import type { Lease, LeaseKeeper } from './lease.ts';
 import type { Grant, Outcome, StepError, StoreSteps } from './leases.ts';
 import type { TaskLibrary } from './load-tasks.ts';
-import { type Observed, readObserved } from './settle.ts';
+import { type Observed, readObserved, withNodes } from './settle.ts';
 import type { StoreReads } from './store.ts';
 import type { PlanHead } from './store-plan.ts';
-import type { OpenCluster } from './systems.ts';
+import type { ActGuard, OpenCluster } from './systems.ts';
 
 /** Hold what every step of a worker uses. */
 export interface Workshop {
@@ -65,6 +65,8 @@ export interface Job {
   readonly values: JsonObject;
   readonly grant: Grant;
   readonly observed: Observed;
+  /** Nodes that the act has sent commands to, also an earlier worker's; grows while it acts. */
+  readonly nodes: Set<string>;
   /** What a person said since to a question of the engine's own: a stall, a time limit, an unknown act. */
   readonly verdict: Decision['verdict'] | undefined;
   readonly facts: StepFacts;
@@ -123,7 +125,7 @@ export function readContext(job: Job, { shared }: { shared: boolean }): ReadCont
 
 /** Give an act its context. */
 export function actContext(job: Job, signal: AbortSignal, remembered: Json | undefined): ActContext {
-  const systems = job.cluster.systems.act(signal);
+  const systems = job.cluster.systems.act(signal, guardOf(job));
   const { store } = job.shop;
   return {
     ceph: systems.ceph,
@@ -138,6 +140,32 @@ export function actContext(job: Job, signal: AbortSignal, remembered: Json | und
     log(line) {
       // a line that cannot be written must not fail the act it tells about; Redis' own trouble is reported elsewhere
       store.log(job.grant, line).catch(() => job.shop.log(`${job.facts.key}: ${line}`));
+    },
+  };
+}
+
+/**
+ * Name the lock on nodes for the commands of a step. Deliveries are numbered upwards: what a worker that was overtaken
+ * still sends comes to nothing.
+ */
+export function commandLock({ grant, step }: Pick<Job, 'grant' | 'step'>): CommandLock {
+  return { name: `${grant.run}/${step.id}`, turn: grant.delivery };
+}
+
+/**
+ * Let an act begin a command only while it holds its lease, as Redis says at that moment, and only after the node was
+ * written down. A worker that was stopped for a while and goes on must not act beside the one that took over.
+ */
+function guardOf(job: Job): ActGuard {
+  const { grant, nodes, observed, shop, step } = job;
+  return {
+    lock: commandLock(job),
+    before: async (node) => {
+      if (node !== undefined) nodes.add(node);
+      const { askedMs: _asked, askedAbout: _about, ...rest } = observed; // an act that begins closes the question
+      if ((await shop.store.observe(grant, withNodes(nodes, rest))) === 'accepted') return;
+      const what = `${step.id} begins nothing more: its lease was lost, another worker may hold it`;
+      throw new CephflowError('COMMAND_ABORTED', what);
     },
   };
 }

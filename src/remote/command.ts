@@ -1,14 +1,25 @@
 import { CephflowError, type CommandTrace, lastLines } from '../base/errors.ts';
 
 /**
+ * Name a lock on the machine where a command runs. `turn`: whole number; once a machine has seen a higher one, nothing
+ * of a lower turn begins there.
+ */
+export interface CommandLock {
+  readonly name: string;
+  readonly turn: number;
+}
+
+/**
  * Describe one command. `words` are never joined without quoting. `reads`: it changes nothing that lasts.
- * `input`: text for its stdin; without it stdin is empty.
+ * `input`: text for its stdin; without it stdin is empty. `lock`: at most one command runs under it; it then goes on to
+ * its end when the connection is lost, and the lock with it.
  */
 export interface Command {
   readonly words: readonly string[];
   readonly reads: boolean;
   readonly timeoutMs: number;
   readonly input?: string;
+  readonly lock?: CommandLock;
 }
 
 /** Hold how a command ended by itself; one that was killed or lost is an error instead. */
@@ -21,7 +32,7 @@ export interface CommandResult {
 /**
  * Carry commands to one machine. A nonzero exit code is a result, not an error.
  * `run` throws COMMAND_TIMED_OUT, COMMAND_ABORTED, COMMAND_FAILED (ended by a signal, too much output), PROGRAM_MISSING,
- * and over ssh also SSH_UNREACHABLE, SSH_REFUSED, SSH_HOST_KEY, NOT_CONFIGURED.
+ * over ssh also SSH_UNREACHABLE, SSH_REFUSED, SSH_HOST_KEY, NOT_CONFIGURED, and under a lock LOCK_HELD, NODE_UNSUITABLE.
  */
 export interface Shell {
   readonly host: string;

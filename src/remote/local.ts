@@ -10,6 +10,7 @@ import {
   type Shell,
   timedOut,
 } from './command.ts';
+import { requireLock, wordsOf } from './lock.ts';
 
 /** Time between SIGTERM and SIGKILL: `ceph` ends at once, a hanging Python finaliser never does. */
 const termGraceMs = 1000;
@@ -33,7 +34,7 @@ export function createLocalShell(): Shell {
 async function runHere(host: string, command: Command, signal?: AbortSignal): Promise<CommandResult> {
   const shell = { host };
   if (signal?.aborted) throw aborted(shell, command);
-  const [program = '', ...args] = command.words;
+  const [program = '', ...args] = wordsOf(command);
   const child = start(program, args, command.input);
   const killer = createKiller(child.pid);
   const timer = setTimeout(() => killer.kill('time'), command.timeoutMs);
@@ -49,7 +50,9 @@ async function runHere(host: string, command: Command, signal?: AbortSignal): Pr
       const how = result.signal ? `was ended by ${result.signal}` : `did not run: ${result.shortMessage}`;
       throw brokeOff(shell, command, { how, stderr: result.stderr });
     }
-    return { stdout: result.stdout, stderr: result.stderr, exitCode: result.exitCode };
+    const { stdout, stderr, exitCode } = result;
+    requireLock(shell, command, { stdout, stderr, exitCode });
+    return { stdout, stderr, exitCode };
   } finally {
     clearTimeout(timer);
     signal?.removeEventListener('abort', onAbort);

@@ -1,21 +1,11 @@
 import { readFile } from 'node:fs/promises';
-import ssh2, { type Client, type ClientChannel, type ServerHostKeyAlgorithm } from 'ssh2';
+import ssh2, { type Client, type ServerHostKeyAlgorithm } from 'ssh2';
 import { CephflowError } from '../base/errors.ts';
-import {
-  aborted,
-  brokeOff,
-  type Command,
-  type CommandResult,
-  outputLimitBytes,
-  programMissing,
-  quoteWords,
-  type Shell,
-  timedOut,
-  traceOf,
-} from './command.ts';
-import { createGate, createSink } from './flow.ts';
+import { aborted, type Command, type CommandResult, type Shell } from './command.ts';
+import { createGate } from './flow.ts';
 import { judgeHostKey, nameOf, type SshPlace } from './host-key.ts';
 import { findKnownKeys, type KnownKey, orderAlgorithms } from './known-hosts.ts';
+import { lost, runSession } from './ssh-session.ts';
 
 /** Say how machines are reached over ssh. `addresses`: by name, where the name does not resolve. Files are paths. */
 export interface SshOptions {
@@ -35,10 +25,6 @@ const keepaliveMs = 2000;
 const keepaliveMisses = 3;
 /** sshd takes ten sessions a connection (MaxSessions); two are left for whoever else shares it. */
 const sessionsAtOnce = 8;
-/** Time that a process has on the machine between SIGTERM and SIGKILL. */
-const killAfterSeconds = 2;
-/** Time beyond a command's own limit for the machine's `timeout` to tell that it ended it. */
-const tellGraceMs = killAfterSeconds * 1000 + 1500;
 
 /**
  * Reach one machine over ssh: one connection, opened on need, kept alive, opened again after a loss.
@@ -198,131 +184,4 @@ async function runOver(
       if (attempt >= connectionsTried) throw lost(host, command, '', thrown);
     }
   }
-}
-
-function runSession(
-  client: Client,
-  host: string,
-  command: Command,
-  signal: AbortSignal | undefined,
-): Promise<CommandResult> {
-  return new Promise((resolve, reject) => {
-    const session = createSession(client, { host, command }, { resolve, reject });
-    const onAbort = () => session.abort();
-    const timer = setTimeout(session.expire, command.timeoutMs + tellGraceMs);
-    session.onEnd(() => {
-      clearTimeout(timer);
-      signal?.removeEventListener('abort', onAbort);
-    });
-    signal?.addEventListener('abort', onAbort, { once: true });
-    client.exec(remoteLine(command), (error, channel) => {
-      if (error) session.lose(error);
-      else session.attach(channel);
-    });
-  });
-}
-
-/**
- * The process tells its pid as its first line of stderr, then becomes `timeout`, which passes a signal on to the whole
- * group. sshd itself passes no signals on for root (OpenSSH session_signal_req), so an abort sends its own `kill`.
- */
-const tellPid = ['sh', '-c', 'echo $$ >&2; exec "$@"', 'sh'];
-
-function remoteLine({ words, timeoutMs }: Command): string {
-  const limit = ['timeout', `--kill-after=${killAfterSeconds}`, String(timeoutMs / 1000)];
-  return `exec ${quoteWords([...tellPid, ...limit, ...words])}`;
-}
-
-/** Two digits at least: whatever else may come in its place, pid 0 (our own group) and 1 are never sent a signal. */
-const pidLine = /^([1-9]\d+)\n/;
-
-interface Asked {
-  readonly host: string;
-  readonly command: Command;
-}
-
-interface Settle {
-  resolve(result: CommandResult): void;
-  reject(error: unknown): void;
-}
-
-function createSession(client: Client, { host, command }: Asked, settle: Settle) {
-  const begun = performance.now();
-  const [stdout, stderr] = [createSink(), createSink()];
-  let channel: ClientChannel | undefined;
-  let exit: Exit | undefined;
-  let ended = () => {};
-  let isAborted = false;
-  const fail = (error: unknown) => {
-    ended();
-    channel?.close();
-    settle.reject(error);
-  };
-  const finish = () => {
-    ended();
-    const said = saidBy(stderr);
-    if (isAborted) settle.reject(aborted({ host }, command));
-    else if (exit === undefined) settle.reject(lost(host, command, said));
-    else if (performance.now() - begun >= command.timeoutMs && isTimeoutsEnd(exit)) {
-      settle.reject(timedOut({ host }, command, said));
-    } else if (exit.code === null) {
-      settle.reject(brokeOff({ host }, command, { how: `was ended by ${exit.signal}`, stderr: said }));
-    } else if (exit.code === 127) settle.reject(programMissing({ host }, command));
-    else settle.resolve({ stdout: stdout.text(), stderr: said, exitCode: exit.code });
-  };
-  const tooMuch = () => {
-    const how = `printed more than ${outputLimitBytes / 1024 / 1024} MiB and was ended`;
-    fail(brokeOff({ host }, command, { how, stderr: '' }));
-  };
-  return {
-    onEnd: (then: () => void) => {
-      ended = then;
-    },
-    lose: (error: unknown) => fail(isNotSent(error) ? error : lost(host, command, '', error)),
-    expire: () => fail(timedOut({ host }, command, saidBy(stderr))),
-    abort: () => {
-      isAborted = true;
-      const pid = pidLine.exec(stderr.text())?.[1];
-      if (pid !== undefined) kill(client, pid);
-      setTimeout(() => fail(aborted({ host }, command)), tellGraceMs).unref();
-    },
-    attach: (opened: ClientChannel) => {
-      channel = opened;
-      opened.on('data', (chunk: Buffer) => stdout.take(chunk) || tooMuch());
-      opened.stderr.on('data', (chunk: Buffer) => stderr.take(chunk) || tooMuch());
-      opened.on('exit', (code: number | null, name?: string) => {
-        exit = { code, signal: name };
-      });
-      opened.on('close', finish);
-      opened.on('error', (error: Error) => fail(lost(host, command, saidBy(stderr), error)));
-      opened.end(command.input);
-    },
-  };
-}
-
-const saidBy = (stderr: { text(): string }) => stderr.text().replace(pidLine, '');
-
-/** Where it does not arrive, the `timeout` over there ends the command in its own time. */
-function kill(client: Client, pid: string): void {
-  client.exec(`kill -TERM ${pid}`, (error, channel) => {
-    if (!error) channel.resume();
-  });
-}
-
-interface Exit {
-  readonly code: number | null;
-  readonly signal?: string | undefined;
-}
-
-/** timeout(1) ends with 124; where it had to use SIGKILL it dies of that itself, which some shells call 137. */
-const isTimeoutsEnd = ({ code, signal }: Exit) => code === 124 || code === 137 || signal === 'SIGKILL';
-
-const isNotSent = (error: unknown) => error instanceof Error && error.message === 'Not connected';
-
-function lost(host: string, command: Command, stderr: string, cause?: unknown): CephflowError {
-  return new CephflowError(
-    'SSH_UNREACHABLE',
-    `the connection to ${host} was lost while ${command.words[0] ?? 'a command'} ran there; whether it ended is not known`,
-    { command: traceOf({ host }, command, { stderr }), cause },
-  );
 }

@@ -23,6 +23,8 @@ export interface Sshd {
   stop(): Promise<void>;
   /** Send a signal to the processes of all open connections. */
   signalConnections(signal: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): void;
+  /** End the connections, and nothing of what was begun over them. */
+  cutConnections(): void;
   remove(): Promise<void>;
 }
 
@@ -30,8 +32,8 @@ const random = (below: number) => Math.floor(Math.random() * below);
 /** A listener is there within some ten milliseconds. */
 const startPolls = 100;
 
-/** Write keys and config; `start` starts it. */
-export function makeSshd(): Sshd {
+/** Write keys and config; `start` starts it. `programs`: folder whose programs go before those of the machine. */
+export function makeSshd({ programs }: { programs?: string } = {}): Sshd {
   const dir = mkdtempSync(join(tmpdir(), 'cephflow-sshd-'));
   const address = `127.${1 + random(254)}.${random(256)}.${1 + random(254)}`;
   const port = 20_000 + random(10_000);
@@ -59,6 +61,7 @@ PasswordAuthentication no
 UsePAM no
 StrictModes no
 PrintMotd no
+${programs === undefined ? '' : `SetEnv PATH=${programs}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`}
 `,
   );
   let listener: ChildProcess | undefined;
@@ -89,7 +92,12 @@ PrintMotd no
     signalConnections(signal) {
       const pid = listener?.pid;
       if (pid === undefined) return; // it does not run: there is no connection of ours to find
-      for (const child of descendants(pid)) send(child, signal);
+      for (const { pid: child } of descendants(pid)) send(child, signal);
+    },
+    cutConnections() {
+      const pid = listener?.pid;
+      if (pid === undefined) return;
+      for (const { pid: child, program } of descendants(pid)) if (program === 'sshd') send(child, 'SIGKILL');
     },
     async remove() {
       this.signalConnections('SIGKILL');
@@ -116,22 +124,32 @@ function send(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
-/** Rounds of the search below; a session is sshd, sshd, shell, timeout, command. */
-const deepest = 10;
+/** Rounds of the search below; a session is sshd, sshd, timeout, three shells for a lock, command. */
+const deepest = 15;
+
+interface Running {
+  readonly pid: number;
+  readonly parent: number;
+  readonly program: string;
+}
 
 /**
  * List the processes that a process of ours started, and those that they started.
  * A pid that is not that of a child of this very process is refused: what stands above us is never to be signalled.
  */
-function descendants(pid: number): number[] {
-  const { stdout } = spawnSync('ps', ['-e', '-o', 'pid=,ppid='], { encoding: 'utf8' });
-  const rows = stdout.split('\n').map((line) => line.trim().split(/\s+/).map(Number));
-  if (!rows.some(([child, parent]) => child === pid && parent === process.pid)) return [];
-  const found: number[] = [];
-  let generation = [pid];
+function descendants(pid: number): Running[] {
+  const { stdout } = spawnSync('ps', ['-e', '-o', 'pid=,ppid=,comm='], { encoding: 'utf8' });
+  const rows = stdout.split('\n').map((line): Running => {
+    const [child, parent, program = ''] = line.trim().split(/\s+/);
+    return { pid: Number(child), parent: Number(parent), program };
+  });
+  if (!rows.some((row) => row.pid === pid && row.parent === process.pid)) return [];
+  const found: Running[] = [];
+  let generation: readonly number[] = [pid];
   for (let depth = 0; depth < deepest && generation.length > 0; depth++) {
-    generation = rows.flatMap(([child = 0, parent = 0]) => (generation.includes(parent) ? [child] : []));
-    found.push(...generation);
+    const next = rows.filter(({ parent }) => generation.includes(parent));
+    found.push(...next);
+    generation = next.map((row) => row.pid);
   }
   return found;
 }

@@ -68,6 +68,17 @@ local function forget(i, letters)
   redis.call('HDEL', K.mem, unpack(fields))
 end
 
+-- Forget what was seen, but not on which nodes a command may still run: the next attempt waits for that.
+local function forget_observed(i)
+  local seen = recall(i, 'o')
+  local nodes = seen and string.find(seen, '"nodes"', 1, true) and cjson.decode(seen).nodes
+  if nodes and #nodes > 0 then
+    redis.call('HSET', K.mem, i .. ':o', cjson.encode({ nodes = nodes }))
+  elseif seen then
+    forget(i, 'o')
+  end
+end
+
 -- What was asked before is asked no more: nobody can answer it, and an answer already given is none to the next question.
 local function close_question(i)
   local mem = redis.call('HMGET', K.mem, i .. ':d', i .. ':q', i .. ':o')

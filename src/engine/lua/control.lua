@@ -70,7 +70,8 @@ function acts.kill()
 end
 
 local function retry_one(step)
-  forget(step, 'tAdoW')
+  forget(step, 'tAdW')
+  forget_observed(step)
   redis.call('HINCRBY', K.mem, step .. ':n', 1)
   redis.call('BITFIELD', K.times, 'SET', 'i64', '#' .. (2 * step), 0, 'SET', 'i64', '#' .. (2 * step + 1), 0)
   make_ready(K, step)

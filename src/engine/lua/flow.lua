@@ -100,7 +100,8 @@ local function fail_step(i, may_have_acted, was_running)
     forget(i, 'a')
     free_act_lock(i)
   end
-  forget(i, 'wqoW')
+  forget(i, 'wqW')
+  forget_observed(i)
   redis.call('HINCRBY', K.meta, 'failed', 1)
   if is_ending(i) then
     free_locks(i)

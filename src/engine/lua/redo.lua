@@ -40,7 +40,8 @@ for n = 5, #ARGV, 3 do
     end
     redis.call('HDEL', K.cut, i)
     redis.call('HDEL', K.out, i)
-    forget(i, 'wqetAdoaW')
+    forget(i, 'wqetAdaW')
+    forget_observed(i)
     redis.call('HINCRBY', K.mem, i .. ':n', 1)
     redis.call('BITFIELD', K.times, 'SET', 'i64', '#' .. (2 * i), 0, 'SET', 'i64', '#' .. (2 * i + 1), 0)
     set_state(K, i, 'p')

@@ -4,6 +4,7 @@ import { CephflowError } from '../base/errors.ts';
 import { didYouMean } from '../base/nearest.ts';
 import { createCeph } from '../ceph/ceph.ts';
 import { createMachine } from '../ceph/machine.ts';
+import { createMarkers } from '../ceph/markers.ts';
 import type { Systems } from '../engine/systems.ts';
 import { createAlertmanager, defaultMatchers } from '../outside/alertmanager.ts';
 import type { MailOptions } from '../outside/mail.ts';
@@ -45,12 +46,14 @@ export function openSystems(options: SystemsOptions): Systems {
       ceph: createCeph({ shell: readOnly(shells.ceph), words, signal }),
       machine: (node) => machine(readOnly(shells.node(node)), signal),
       monitoring,
+      markers: createMarkers({ shell: readOnly(shells.ceph), words, signal }),
     }),
     act: (signal) => ({
       ceph: createCeph({ shell: shells.ceph, words, signal }),
       machine: (node) => machine(shells.node(node), signal),
       monitoring,
       people,
+      markers: createMarkers({ shell: shells.ceph, words, signal }),
     }),
     close: shells.close,
   };

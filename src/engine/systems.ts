@@ -1,11 +1,14 @@
 import type { Ceph, CephReads } from '../task/ceph.ts';
 import type { Machine, MachineReads, Monitoring, MonitoringReads, People } from '../task/context.ts';
+import type { MarkerActs, MarkerReads, Markers } from '../task/markers.ts';
 
 /** Reach what a question may ask. None of these objects has a way to change anything. */
 export interface ReadSystems {
   readonly ceph: CephReads;
   machine(node: string): MachineReads;
   readonly monitoring: MonitoringReads;
+  /** The engine's and people's own: no task sees them. */
+  readonly markers: MarkerReads;
 }
 
 /** Reach what an act may change. */
@@ -14,6 +17,7 @@ interface ActSystems {
   machine(node: string): Machine;
   readonly monitoring: Monitoring;
   readonly people: People;
+  readonly markers: MarkerActs;
 }
 
 /**
@@ -34,7 +38,12 @@ export interface OpenCluster {
   readonly systems: Systems;
   /** Reads for polls of `done` only: an answer may be as old as `sharedAgeMs`. Never for blockers or around an act. */
   readonly shared: CephReads;
-  /** Throw away shared answers, also those under way: something was changed. */
+  /**
+   * The markers of the cluster: as they are now, or (`shared`) as they were at most `sharedAgeMs` ago. No act changes
+   * them, so `forget` leaves them: else a group of small acts would ask once for each.
+   */
+  markers(how: { readonly shared: boolean }): Promise<Markers>;
+  /** Throw away shared answers about Ceph, also those under way: something was changed. */
   forget(): void;
 }
 
@@ -51,8 +60,19 @@ interface Shared {
  * The reads live on `signal`, the worker's own: one step that is aborted must not spoil the answer of the others.
  */
 export function openCluster(systems: Systems, signal: AbortSignal, now: () => number): OpenCluster {
-  const { ceph } = systems.read(signal);
+  const { ceph, markers } = systems.read(signal);
   const answers = new Map<string, Shared>();
+  let marked: (Shared & { readonly answer: Promise<Markers> }) | undefined;
+
+  function askMarkers({ shared: mayBeOld }: { readonly shared: boolean }): Promise<Markers> {
+    if (mayBeOld && marked && now() - marked.askedAtMs < sharedAgeMs) return marked.answer;
+    const asked = { askedAtMs: now(), answer: markers.get() };
+    marked = asked;
+    asked.answer.catch(() => {
+      if (marked === asked) marked = undefined;
+    });
+    return asked.answer;
+  }
 
   function share<T>(name: string, ask: () => Promise<T>): Promise<T> {
     const known = answers.get(name);
@@ -75,5 +95,5 @@ export function openCluster(systems: Systems, signal: AbortSignal, now: () => nu
     okToStop: (osds) => ceph.okToStop(osds),
     projectRemoval: (osds) => ceph.projectRemoval(osds),
   };
-  return { systems, shared, forget: () => answers.clear() };
+  return { systems, shared, markers: askMarkers, forget: () => answers.clear() };
 }

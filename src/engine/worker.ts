@@ -4,6 +4,7 @@ import { createDispatcher } from './dispatcher.ts';
 import { startLeader } from './leader.ts';
 import type { TaskLibrary } from './load-tasks.ts';
 import { openQueue, startConsumer } from './queue.ts';
+import type { InstanceFacts } from '../task/markers.ts';
 import type { Delivery, Store } from './store.ts';
 import { type OpenCluster, openCluster, type SystemsFor } from './systems.ts';
 import { understandThrown } from './thrown.ts';
@@ -29,6 +30,8 @@ export interface WorkerOptions {
   readonly pollMs?: number;
   /** Unique among all workers, and for people: host and pid. */
   readonly name: string;
+  /** Named in every cluster that it acts on. */
+  readonly instance: InstanceFacts;
   log(line: string): void;
 }
 
@@ -70,6 +73,7 @@ export function startWorker(options: WorkerOptions): Worker {
     dispatch: (run) => dispatcher.poke(run),
     isDraining: () => state.isDraining,
     name,
+    instance: options.instance,
     leaseMs: options.leaseMs,
     ...(options.pollMs !== undefined && { pollMs: options.pollMs }),
     random: Math.random,

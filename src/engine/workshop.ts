@@ -5,6 +5,7 @@ import { describeError } from '../base/errors.ts';
 import type { Json, JsonObject } from '../base/json.ts';
 import type { Plan, PlanStep } from '../plan/plan.ts';
 import type { ActContext, Decision, ReadContext, StepFacts } from '../task/context.ts';
+import type { InstanceFacts } from '../task/markers.ts';
 import type { Task } from '../task/task.ts';
 import type { TaskLibrary } from './load-tasks.ts';
 import { type Observed, readObserved } from './settle.ts';
@@ -25,6 +26,8 @@ export interface Workshop {
   isDraining(): boolean;
   /** Name of this worker for people: host and pid. */
   readonly name: string;
+  /** The instance that this worker belongs to, as it names itself in a cluster that it acts on. */
+  readonly instance: InstanceFacts;
   readonly leaseMs: number;
   /** How often a wait is asked about, where the step itself does not say. */
   readonly pollMs?: number;

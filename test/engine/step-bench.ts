@@ -7,6 +7,7 @@ import type { Workshop } from '../../src/engine/workshop.ts';
 import type { Plan } from '../../src/plan/plan.ts';
 import type { OsdMap } from '../../src/task/ceph.ts';
 import type { Task } from '../../src/task/task.ts';
+import { type FakeMarkers, fakeMarkers, ourInstance } from './fake-markers.ts';
 import { planOf, type StepSketch } from './plans.ts';
 import type { Rig } from './store-rig.ts';
 
@@ -17,6 +18,8 @@ interface FakeCluster {
   trouble?: Error;
   /** How often the map was read. */
   reads: number;
+  /** What is marked in it; at first, that it belongs to the bench's instance. */
+  readonly markers: FakeMarkers;
 }
 
 /** A workshop on a real store, with tasks of the test. */
@@ -39,7 +42,7 @@ const taskHash = 'a1b2c3d4e5f60718';
 /** Open a bench. Tasks are known by their names; `more` changes the workshop. */
 export function openBench(rig: Rig, tasks: readonly Task[], more: Partial<Workshop> = {}): Bench {
   const { store } = rig;
-  const cluster: FakeCluster = { fsid: 'f51d', reads: 0 };
+  const cluster: FakeCluster = { fsid: 'f51d', reads: 0, markers: fakeMarkers() };
   const open = openCluster(fakeSystems(cluster), new AbortController().signal, Date.now);
   const lines: string[] = [];
   const shop: Workshop = {
@@ -50,6 +53,7 @@ export function openBench(rig: Rig, tasks: readonly Task[], more: Partial<Worksh
     dispatch: () => undefined,
     isDraining: () => false,
     name: 'worker-1',
+    instance: ourInstance,
     leaseMs: 60_000,
     random: () => 0.5,
     log: (line) => lines.push(line),
@@ -91,6 +95,6 @@ function fakeSystems(cluster: FakeCluster): Systems {
       return { fsid: cluster.fsid } as OsdMap;
     },
   };
-  const all = { ceph, machine: () => ({}), monitoring: {}, people: {} };
+  const all = { ceph, machine: () => ({}), monitoring: {}, people: {}, markers: cluster.markers };
   return { read: () => all, act: () => all, close: async () => undefined } as unknown as Systems;
 }

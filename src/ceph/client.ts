@@ -200,9 +200,7 @@ async function refusal(around: Around, command: Command, result: CommandResult):
         : `the cephx key may not do this: ${command.words.join(' ')}`,
       {
         command: trace,
-        hint: refused
-          ? 'compare the keyring with `ceph auth get NAME` on a monitor host'
-          : lacksHint(around),
+        hint: refused ? 'compare the keyring with `ceph auth get NAME` on a monitor host' : lacksHint(around),
       },
     );
   }

@@ -93,8 +93,7 @@ export function describeFreeze(marked: Marked<FreezeMarker>): string {
 
 /** Say which instance acts on a cluster, in a few words. */
 export function describeInstance(marked: Marked<InstanceRecord>): string {
-  if ('unreadable' in marked)
-    return `somebody whose record cannot be read (it begins: ${marked.unreadable})`;
+  if ('unreadable' in marked) return `somebody whose record cannot be read (it begins: ${marked.unreadable})`;
   const { instance, host, since } = marked.value;
   return `instance ${instance} (host ${host}, since ${moment(since)})`;
 }

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { InstanceFacts } from '../task/markers.ts';
 import { carryOut } from './deliver.ts';
 import { createDispatcher } from './dispatcher.ts';
 import { startLeader } from './leader.ts';
 import type { TaskLibrary } from './load-tasks.ts';
 import { openQueue, startConsumer } from './queue.ts';
-import type { InstanceFacts } from '../task/markers.ts';
 import type { Delivery, Store } from './store.ts';
 import { type OpenCluster, openCluster, type SystemsFor } from './systems.ts';
 import { understandThrown } from './thrown.ts';

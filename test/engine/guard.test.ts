@@ -1,6 +1,6 @@
 import { beforeEach, expect, test } from 'vitest';
 import { CephflowError } from '../../src/base/errors.ts';
-import type { Risk } from "../../src/task/task.ts";
+import type { Risk } from '../../src/task/task.ts';
 import { task } from '../../src/task/task.ts';
 import { fakeMarkers, ourInstance } from './fake-markers.ts';
 import { type Bench, openBench } from './step-bench.ts';

@@ -25,7 +25,7 @@ const neededCaps = [
 export function createMarkers(options: CephOptions): MarkerActs {
   const client = createClient({ ...options, capabilities: neededCaps });
   const set = (key: string, value: unknown) =>
-    client.tell(['config-key', 'set', key, JSON.stringify(value)], 'mon');
+    client.tell(['config-key', 'set', key, writeAscii(value)], 'mon');
   // 16.2: ends with 0 also where the key does not exist
   const remove = (key: string) => client.tell(['config-key', 'rm', key], 'mon');
   return {
@@ -42,6 +42,17 @@ export function createMarkers(options: CephOptions): MarkerActs {
     setFreeze: (marker) => set(keys.freeze, marker),
     removeFreeze: () => remove(keys.freeze),
   };
+}
+
+/**
+ * 16.2: `set` takes a value of printable ASCII only (else 22, "unused arguments"), and a dump shows anything more as a
+ * binary blob. JSON can say the rest in escapes; it already does so for control characters.
+ */
+function writeAscii(value: unknown): string {
+  return JSON.stringify(value).replaceAll(
+    /[^ -~]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }
 
 const dumpAnswer = z.record(z.string(), z.string());

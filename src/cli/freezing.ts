@@ -36,10 +36,10 @@ export async function freezeClusters(wire: Wire, io: Io, scope: Scope, marker: F
   ]);
   for (const [at, cluster] of scope.clusters.entries()) {
     const one = marked[at];
-    if (one && 'value' in one) {
-      io.say(`${cluster} is ${describeFreeze(one.value)}`);
-      io.say(`nothing new is acted on there until: ${wire.self} unfreeze --cluster ${cluster}`);
-    }
+    if (!one || 'error' in one) continue;
+    const { freeze, isNew } = one.value;
+    io.say(`${cluster} is ${isNew ? '' : 'already '}${describeFreeze(freeze)}`);
+    io.say(`nothing new is acted on there until: ${wire.self} unfreeze --cluster ${cluster}`);
   }
   const failed = scope.clusters.flatMap((cluster, at) => {
     const one = marked[at];
@@ -71,13 +71,13 @@ async function freezeCluster(
   wire: Wire,
   cluster: string,
   marker: FreezeMarker,
-): Promise<Marked<FreezeMarker>> {
+): Promise<{ readonly freeze: Marked<FreezeMarker>; readonly isNew: boolean }> {
   const markers = await openMarkers(wire, cluster);
   const { freeze: before } = await markers.get();
-  if (before && 'value' in before) return before;
+  if (before && 'value' in before) return { freeze: before, isNew: false };
   await markers.setFreeze(marker);
   const { freeze } = await markers.get();
-  if (freeze) return freeze;
+  if (freeze) return { freeze, isNew: true };
   throw new CephflowError('INTERNAL', `the freeze marker was removed from ${cluster} as soon as it was set`, {
     hint: 'somebody unfreezes it at the same moment: agree on who does what',
   });
@@ -109,28 +109,36 @@ function notFrozen(failed: readonly Failed[], store: CephflowError | undefined):
  * @throws what kept a marker from being removed; CONTROL_REFUSED where all clusters are frozen at once
  */
 export async function unfreezeClusters(wire: Wire, io: Io, scope: Scope): Promise<void> {
+  const by = `by word of ${wire.by()}`;
+  const thawed: string[] = [];
   for (const cluster of scope.clusters) {
     const markers = await openMarkers(wire, cluster);
     const { freeze } = await markers.get();
-    if (freeze) await markers.removeFreeze();
-    const was = freeze
-      ? `no longer frozen, by word of ${wire.by()} (it was ${describeFreeze(freeze)})`
-      : 'not frozen';
-    io.say(`${cluster} is ${was}`);
+    if (!freeze) continue;
+    await markers.removeFreeze();
+    thawed.push(cluster);
+    io.say(`${cluster} is no longer frozen, ${by} (it was ${describeFreeze(freeze)})`);
   }
-  const fields = scope.isAll ? [everyCluster, ...scope.clusters] : scope.clusters;
-  const left = await (await wire.engine()).withFreezes({ start: true }, async (freezes) => {
-    for (const field of fields) await freezes.unfreeze(field);
+  const { removed, every } = await unfreezeStore(wire, scope);
+  for (const cluster of scope.clusters.filter((one) => !thawed.includes(one))) {
+    const isThawed = removed.includes(cluster) || removed.includes(everyCluster);
+    io.say(isThawed ? `${cluster} is no longer frozen in Redis, ${by}` : `${cluster} is not frozen`);
+  }
+  if (every === undefined) return;
+  const what = `the workers of this Redis still act on no cluster: ${describeFreeze(every)}`;
+  throw new CephflowError('CONTROL_REFUSED', what, {
+    hint: `all were frozen at once; type: ${wire.self} unfreeze --all`,
+  });
+}
+
+async function unfreezeStore(wire: Wire, { clusters, isAll }: Scope) {
+  const fields = isAll ? [everyCluster, ...clusters] : clusters;
+  const removed: string[] = [];
+  const every = await (await wire.engine()).withFreezes({ start: true }, async (freezes) => {
+    for (const field of fields) if (await freezes.unfreeze(field)) removed.push(field);
     return (await freezes.frozen()).get(everyCluster);
   });
-  if (left === undefined) return;
-  throw new CephflowError(
-    'CONTROL_REFUSED',
-    `the workers of this Redis act on no cluster: ${describeFreeze(left)}`,
-    {
-      hint: `all were frozen at once; type: ${wire.self} unfreeze --all`,
-    },
-  );
+  return { removed, every };
 }
 
 /** A note beside a list must not keep anybody waiting: a cluster that is slower than this goes without it. */

@@ -4,7 +4,7 @@ import { connectRedis } from '../../dist/src/engine/redis.js';
 import { openStore } from '../../dist/src/engine/store-open.js';
 import { startWorker } from '../../dist/src/engine/worker.js';
 import { answerUsage, concurrency, tell } from './child.js';
-import { askedSoFar, prefix, systems, tasks } from './parts.js';
+import { askedSoFar, instance, prefix, systems, tasks } from './parts.js';
 
 const [, , socket] = argv;
 const redis = await connectRedis(socket, 'worker');
@@ -19,6 +19,7 @@ startWorker({
   systemsFor: async () => systems,
   leaseMs: 30_000,
   name: 'bench',
+  instance,
   log: (line) => {
     throw new Error(line);
   },

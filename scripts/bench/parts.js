@@ -70,7 +70,16 @@ function health() {
 }
 
 const ceph = { osdMap: async () => map, health: async () => health() };
-const reads = { ceph, machine: () => ({}), monitoring: {} };
+/** The worker's own instance, which the cluster has named long ago. */
+export const instance = { instance: 'bench', host: 'here', redis: 'embedded', version: '0' };
+const named = { value: { ...instance, since: '2026-01-01T00:00:00Z' } };
+
+const reads = {
+  ceph,
+  machine: () => ({}),
+  monitoring: {},
+  markers: { get: async () => ({ instance: named }) },
+};
 
 /** The systems of the one cluster there is. */
 export const systems = { read: () => reads, act: () => ({ ...reads, people: {} }), close: async () => {} };

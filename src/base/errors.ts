@@ -96,6 +96,11 @@ export const errorCodes = {
     disposition: 'stop',
     about: 'The cluster reached is not the one that the plan was made for.',
   },
+  CLUSTER_TAKEN: {
+    exit: 75,
+    disposition: 'stop',
+    about: 'Another instance of cephflow acts on the cluster, by the record in it.',
+  },
   OSD_IDENTITY: {
     exit: 4,
     disposition: 'stop',

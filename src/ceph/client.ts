@@ -12,6 +12,8 @@ export interface CephOptions {
   readonly words?: readonly string[];
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
+  /** Capabilities of the key that these commands need, for the hint where it lacks them. */
+  readonly capabilities?: string;
 }
 
 /** Call `ceph`. `mgr`: the manager answers it, so it hangs for ever without one. */
@@ -57,14 +59,14 @@ const statusTimeoutMs = (connectTimeoutSeconds + 2) * 1000;
  *   what the shell throws
  */
 export function createClient(options: CephOptions): CephClient {
-  const { shell, signal, words = ['ceph'], timeoutMs = commandTimeoutMs } = options;
+  const { shell, signal, capabilities, words = ['ceph'], timeoutMs = commandTimeoutMs } = options;
   const limits = ['--connect-timeout', String(connectTimeoutSeconds)];
   const command = (more: readonly string[], reads: boolean): Command => ({
     words: [...words, ...limits, ...more],
     reads,
     timeoutMs,
   });
-  const around: Around = { shell, words, command, signal };
+  const around: Around = { shell, words, command, signal, capabilities };
   const query: CephClient['query'] = async (question) => {
     const asked = command([...question.words, '-f', 'json'], true);
     const result = await (question.via === 'mgr' ? runByMgr(around, asked) : runByMon(around, asked));
@@ -96,6 +98,7 @@ interface Around {
   readonly shell: Shell;
   readonly words: readonly string[];
   readonly signal: AbortSignal | undefined;
+  readonly capabilities: string | undefined;
   command(more: readonly string[], reads: boolean): Command;
 }
 
@@ -197,9 +200,7 @@ async function refusal(around: Around, command: Command, result: CommandResult):
         : `the cephx key may not do this: ${command.words.join(' ')}`,
       {
         command: trace,
-        hint: refused
-          ? 'compare the keyring with `ceph auth get NAME` on a monitor host'
-          : 'the key needs the capability for it: see `ceph auth get NAME`',
+        hint: refused ? 'compare the keyring with `ceph auth get NAME` on a monitor host' : lacksHint(around),
       },
     );
   }
@@ -210,6 +211,12 @@ async function refusal(around: Around, command: Command, result: CommandResult):
   return new CephflowError('CEPH_REFUSED', `Ceph refused: ${reason || `exit code ${result.exitCode}`}`, {
     command: trace,
   });
+}
+
+function lacksHint({ words, capabilities }: Around): string {
+  if (capabilities === undefined) return 'the key needs the capability for it: see `ceph auth get NAME`';
+  const who = optionOf(words, ['--name', '-n']) ?? 'client.admin';
+  return `add to the mon caps of ${who} (see \`ceph auth get ${who}\`): ${capabilities}`;
 }
 
 /** Leave the words of the error: without empty lines and without time and thread, which differ every time. */

@@ -9,9 +9,7 @@ import { openStore } from '../engine/store-open.ts';
 import { createKeeper } from './agent-keeper.ts';
 import type { Check, Finding } from './finding.ts';
 import type { EngineParts, Wire } from './parts.ts';
-
-/** Prefix of every key in Redis. */
-export const storePrefix = 'cephflow';
+import { createStoreMarkers, storePrefix } from './store-markers.ts';
 
 /**
  * Put the engine's parts together for a command of a person.
@@ -80,6 +78,7 @@ export function createEngineParts(wire: Wire, warn: (text: string) => void): Eng
       return { isRunning, pid: status?.pid, unfinished: status?.unfinished, stateDir, ...status?.serves };
     },
     stopAgent: () => stopAgent(stateDir),
+    ...createStoreMarkers(wire),
     examine: (check) => examineEngine(wire, check),
     close: async () => {
       // one that could not be opened was told to whoever asked for it

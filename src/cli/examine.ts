@@ -2,6 +2,7 @@ import { connect } from 'node:net';
 import { asCephflowError, CephflowError } from '../base/errors.ts';
 import type { ReadSystems } from '../engine/systems.ts';
 import type { OsdMap } from '../task/ceph.ts';
+import { examineMarkers } from './examine-markers.ts';
 import type { Check, Finding } from './finding.ts';
 import { readMail } from './open-systems.ts';
 import type { Wire } from './parts.ts';
@@ -67,6 +68,7 @@ async function* examineCluster(wire: Wire): AsyncGenerator<Finding> {
     if (!status.isMgrAvailable) throw new CephflowError('CEPH_MGR_DOWN', 'no manager is active');
     return [health.status, ...health.checks.map((one) => `${one.code}: ${one.summary}`)].join('\n');
   });
+  yield* examineMarkers(wire, await wire.clusterName(), systems, check);
   yield check('ceph statistics', async () => `${(await ceph.usage()).length} OSDs tell how full they are`);
   const askNode = ({ name }: { readonly name: string }) =>
     check(`ssh ${name}`, async () => `answers as ${await systems.machine(name).hostname()}`);

@@ -1,15 +1,17 @@
-import { CephflowError } from '../base/errors.ts';
+import { asCephflowError, CephflowError } from '../base/errors.ts';
 import type { Hook } from '../engine/hooks.ts';
 import { connectRedis } from '../engine/redis.ts';
 import { runAgent } from '../engine/run-agent.ts';
 import type { Store } from '../engine/store.ts';
+import { readInstanceId } from '../engine/store-instance.ts';
 import { openStore } from '../engine/store-open.ts';
 import { startWorker, type Worker } from '../engine/worker.ts';
 import type { Config } from './config.ts';
-import { storePrefix } from './engine-parts.ts';
+import { releaseCluster } from './instances.ts';
 import type { Io } from './io.ts';
 import { formatMoment } from './lines.ts';
 import type { Wire } from './parts.ts';
+import { describeSelf, storePrefix } from './store-markers.ts';
 
 /** A worker that is silent for so long has lost its steps: long enough for a pause of a busy machine. */
 const usualLeaseMs = 30_000;
@@ -67,13 +69,14 @@ export async function beAgent({ wire, io }: Labour): Promise<void> {
     signal: stopping.signal,
     log: logLine(io),
     start: async ({ socket }) => {
-      const { worker, store } = await begin({ wire, io }, socket, {});
+      const { worker, store, letGo } = await begin({ wire, io }, socket, {});
       const { clusters, files } = await wire.config();
       return {
         serves: { clusters: Object.keys(clusters), files },
         unfinished: async () => (await store.unfinishedRuns()).length,
         stop: async (ms) => {
           await worker.stop(ms);
+          if ((await store.unfinishedRuns()).length === 0) await letGo();
           await store.close();
         },
       };
@@ -83,32 +86,49 @@ export async function beAgent({ wire, io }: Labour): Promise<void> {
   void unheard;
 }
 
-async function begin(
-  { wire, io }: Labour,
-  url: string,
-  { concurrency, name }: WorkerWishes,
-): Promise<{ readonly worker: Worker; readonly store: Store; readonly name: string }> {
+interface Begun {
+  readonly worker: Worker;
+  readonly store: Store;
+  readonly name: string;
+  /** Take our name out of the clusters that we worked on. */
+  letGo(): Promise<void>;
+}
+
+async function begin({ wire, io }: Labour, url: string, { concurrency, name }: WorkerWishes): Promise<Begun> {
   const config = await wire.config();
   const tasks = await wire.library();
   const redis = await connectRedis(url, 'worker');
   const store = await openStore(redis, { prefix: storePrefix });
   const unique = name === undefined ? wire.process : `${name}@${wire.process}`;
+  const instance = { instance: await readInstanceId(redis, storePrefix), ...(await describeSelf(wire)) };
   const { lease, poll } = config.engine;
+  const reached = new Set<string>();
   const worker = startWorker({
     redis,
     store,
     prefix: storePrefix,
     clusters: Object.keys(config.clusters),
-    systemsFor: (cluster) => wire.workerSystems(cluster, logLine(io)),
+    systemsFor: (cluster) => {
+      reached.add(cluster);
+      return wire.workerSystems(cluster, logLine(io));
+    },
     tasks,
     concurrency: concurrency ?? config.engine.concurrency ?? usualConcurrency,
     leaseMs: lease ?? usualLeaseMs,
     ...(poll === undefined ? {} : { pollMs: poll }),
     hooks: config.hooks.map(hookOf),
     name: unique,
+    instance,
     log: logLine(io),
   });
-  return { worker, store, name: unique };
+  const letGo = async () => {
+    for (const cluster of reached)
+      await releaseCluster(wire, cluster, instance.instance).catch((thrown: unknown) => {
+        const { code, message } = asCephflowError(thrown);
+        logLine(io)(`cluster ${cluster} was not released: ${code}: ${message}`);
+      });
+  };
+  return { worker, store, name: unique, letGo };
 }
 
 function hookOf({ on, states, playbook, command = [], webhook, timeout }: Config['hooks'][number]): Hook {

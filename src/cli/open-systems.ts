@@ -4,6 +4,7 @@ import { CephflowError } from '../base/errors.ts';
 import { didYouMean } from '../base/nearest.ts';
 import { createCeph } from '../ceph/ceph.ts';
 import { createMachine } from '../ceph/machine.ts';
+import { createMarkers } from '../ceph/markers.ts';
 import type { ActGuard, Systems } from '../engine/systems.ts';
 import { createAlertmanager, defaultMatchers } from '../outside/alertmanager.ts';
 import type { MailOptions } from '../outside/mail.ts';
@@ -46,6 +47,7 @@ export function openSystems(options: SystemsOptions): Systems {
       ceph: createCeph({ shell: readOnly(shells.ceph), words, signal }),
       machine: (node) => machine(readOnly(shells.node(node)), signal),
       monitoring,
+      markers: createMarkers({ shell: readOnly(shells.ceph), words, signal }),
     }),
     act: (signal, guard) => {
       const guards = guardShells(shells, guard);
@@ -57,6 +59,7 @@ export function openSystems(options: SystemsOptions): Systems {
       };
     },
     findRunning: (node, lock, signal) => findLockHolder(readOnly(shells.node(node)), lock, signal),
+    markers: (signal) => createMarkers({ shell: shells.ceph, words, signal }),
     close: shells.close,
   };
 }

@@ -1,6 +1,7 @@
 import type { Control } from '../engine/control.ts';
 import type { TaskLibrary } from '../engine/load-tasks.ts';
 import type { Store } from '../engine/store.ts';
+import type { StoreFreeze } from '../engine/store-freeze.ts';
 import type { Systems } from '../engine/systems.ts';
 import type { Config } from './config.ts';
 import type { Check, Finding } from './finding.ts';
@@ -16,6 +17,9 @@ export interface Wire {
   readonly searchPath: string;
   /** Folder of the embedded engine's records. */
   readonly stateDir: string;
+  /** Name of this machine. */
+  readonly host: string;
+  readonly version: string;
   /** Names this process among all workers: machine and pid. */
   readonly process: string;
   /** How the agent is started: the same cephflow with the same config, in an environment without the terminal's. */
@@ -59,8 +63,21 @@ interface AgentState {
   readonly files?: readonly string[];
 }
 
+/** Say whether an embedded Redis that does not run is started: not for what must be quick or only looks. */
+export interface Manner {
+  readonly start: boolean;
+}
+
+/** Reach what the store itself knows of markers, on a connection that is closed again. */
+export interface StoreMarkers {
+  /** Id of the store, which names this instance in a cluster. @throws REDIS_UNREACHABLE */
+  instanceId(manner: Manner): Promise<string>;
+  /** @throws REDIS_UNREACHABLE */
+  withFreezes<T>(manner: Manner, use: (freezes: StoreFreeze) => Promise<T>): Promise<T>;
+}
+
 /** Hold the engine as the commands use it: the embedded one, or that of `redis.url`. */
-export interface EngineParts {
+export interface EngineParts extends StoreMarkers {
   /** Open the store; a dead agent with unfinished runs is started. */
   store(): Promise<Store>;
   control(): Promise<Control>;

@@ -28,6 +28,8 @@ export function createWire({ globals, io }: { readonly globals: Globals; readonl
     self: quoteWords(['cephflow', ...selfWords(globals)]),
     searchPath: process.env['PATH'] ?? '',
     stateDir: stateDir(),
+    host: hostname(),
+    version: readVersion(),
     process: `${hostname()}:${process.pid}`,
     agent: {
       command: [process.execPath, entryFile, ...selfWords(globals), 'agent', 'run'],

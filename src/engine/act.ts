@@ -5,6 +5,7 @@ import type { Task } from '../task/task.ts';
 import { withinActLimit } from './act-limit.ts';
 import { askBlockers, askRemember, type Tried, verifyCluster } from './ask.ts';
 import { failAct, failQuestion } from './failures.ts';
+import { findGuard } from './guard.ts';
 import { forgetHold, recordHold } from './holds.ts';
 import type { Completed, Halt, LockAnswer } from './leases.ts';
 import { understandThrown } from './thrown.ts';
@@ -68,6 +69,9 @@ function waitForLock(job: Job, holder: { run: string; step: number } | undefined
 async function findObstacle(job: Job): Promise<Acted | undefined> {
   const sameCluster = await verifyCluster(job, { isSevere: isSevere(job.task) });
   if ('error' in sameCluster) return { ended: await failQuestion(job, sameCluster.error) };
+  const guarded = await findGuard(job);
+  if ('error' in guarded) return { ended: await failQuestion(job, guarded.error) };
+  if (guarded.value) return { ended: await waitOn(job, { ...guarded.value, observed: job.observed }) };
   const blockers = await askBlockers(job);
   if ('error' in blockers) return { ended: await failQuestion(job, blockers.error) };
   if (blockers.value.length === 0) return undefined;

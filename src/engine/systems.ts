@@ -2,12 +2,15 @@ import type { CommandLock } from '../remote/command.ts';
 import type { LockHolder } from '../remote/lock.ts';
 import type { Ceph, CephReads } from '../task/ceph.ts';
 import type { Machine, MachineReads, Monitoring, MonitoringReads, People } from '../task/context.ts';
+import type { MarkerActs, MarkerReads, Markers } from '../task/markers.ts';
 
 /** Reach what a question may ask. None of these objects has a way to change anything. */
 export interface ReadSystems {
   readonly ceph: CephReads;
   machine(node: string): MachineReads;
   readonly monitoring: MonitoringReads;
+  /** The engine's and people's own: no task sees them. */
+  readonly markers: MarkerReads;
 }
 
 /** Reach what an act may change. */
@@ -37,6 +40,8 @@ export interface Systems {
   act(signal: AbortSignal, guard: ActGuard): ActSystems;
   /** Find what still runs on a node under a lock; where nothing does, nothing of an earlier turn begins there any more. */
   findRunning(node: string, lock: CommandLock, signal: AbortSignal): Promise<LockHolder | undefined>;
+  /** Change the markers in the cluster itself; that is no part of a step's act. */
+  markers(signal: AbortSignal): MarkerActs;
   close(): Promise<void>;
 }
 
@@ -52,7 +57,12 @@ export interface OpenCluster {
   knows(fsid: string): boolean;
   /** The cluster has just said which one it is. */
   learn(fsid: string): void;
-  /** Throw away shared answers, also those under way: something was changed. */
+  /**
+   * The markers of the cluster: as they are now, or (`shared`) as they were at most `sharedAgeMs` ago. No act changes
+   * them, so `forget` leaves them: else a group of small acts would ask once for each.
+   */
+  markers(how: { readonly shared: boolean }): Promise<Markers>;
+  /** Throw away shared answers about Ceph, also those under way: something was changed. */
   forget(): void;
 }
 
@@ -69,8 +79,19 @@ interface Shared {
  * The reads live on `signal`, the worker's own: one step that is aborted must not spoil the answer of the others.
  */
 export function openCluster(systems: Systems, signal: AbortSignal, now: () => number): OpenCluster {
-  const { ceph } = systems.read(signal);
+  const { ceph, markers } = systems.read(signal);
   const answers = new Map<string, Shared>();
+  let marked: (Shared & { readonly answer: Promise<Markers> }) | undefined;
+
+  function askMarkers({ shared: mayBeOld }: { readonly shared: boolean }): Promise<Markers> {
+    if (mayBeOld && marked && now() - marked.askedAtMs < sharedAgeMs) return marked.answer;
+    const asked = { askedAtMs: now(), answer: markers.get() };
+    marked = asked;
+    asked.answer.catch(() => {
+      if (marked === asked) marked = undefined;
+    });
+    return asked.answer;
+  }
 
   function share<T>(name: string, ask: () => Promise<T>): Promise<T> {
     const known = answers.get(name);
@@ -97,6 +118,7 @@ export function openCluster(systems: Systems, signal: AbortSignal, now: () => nu
   return {
     systems,
     shared,
+    markers: askMarkers,
     knows: (fsid) => known?.fsid === fsid && now() - known.atMs < sharedAgeMs,
     learn: (fsid) => {
       known = { fsid, atMs: now() };

@@ -4,6 +4,7 @@ import { isSevere, limitOf } from './act.ts';
 import { withinActLimit } from './act-limit.ts';
 import { verifyCluster } from './ask.ts';
 import { fail, failAct, failQuestion } from './failures.ts';
+import { findGuard } from './guard.ts';
 import type { Completed } from './leases.ts';
 import { waitForRunning } from './running.ts';
 import { readObserved } from './settle.ts';
@@ -34,6 +35,9 @@ export async function undoStep(job: Job): Promise<Completed | undefined> {
   }
   const sameCluster = await verifyCluster(job, { isSevere: isSevere(task) });
   if ('error' in sameCluster) return failQuestion(job, sameCluster.error);
+  const guarded = await findGuard(job);
+  if ('error' in guarded) return failQuestion(job, guarded.error);
+  if (guarded.value) return waitOn(job, { ...guarded.value, observed });
   const running = (await waitForRunning(job)) ?? (await waitForUndone(job));
   if (running) return running.ended;
   if (grant.mode === 'verify' && isSevere(task) && verdict !== 'approved') {

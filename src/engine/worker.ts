@@ -1,6 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createLocalShell } from '../remote/local.ts';
+import type { InstanceFacts } from '../task/markers.ts';
 import { carryOut } from './deliver.ts';
 import { createDispatcher, type Dispatcher } from './dispatcher.ts';
 import { type Hook, hookDuties } from './hooks.ts';
@@ -40,6 +41,8 @@ export interface WorkerOptions {
   readonly hooks?: readonly Hook[];
   /** Unique among all workers, and for people: host and pid. */
   readonly name: string;
+  /** Named in every cluster that it acts on. */
+  readonly instance: InstanceFacts;
   log(line: string): void;
 }
 
@@ -89,6 +92,7 @@ export function startWorker(options: WorkerOptions): Worker {
     name,
     leases,
     takesUsual: queues.includes(usualQueue),
+    instance: options.instance,
     leaseMs: options.leaseMs,
     ...(options.pollMs !== undefined && { pollMs: options.pollMs }),
     random: Math.random,

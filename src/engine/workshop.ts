@@ -5,6 +5,7 @@ import type { Json, JsonObject } from '../base/json.ts';
 import type { PlanStep } from '../plan/plan.ts';
 import type { CommandLock } from '../remote/command.ts';
 import type { ActContext, Decision, ReadContext, StepFacts } from '../task/context.ts';
+import type { InstanceFacts } from '../task/markers.ts';
 import type { Task } from '../task/task.ts';
 import type { Lease, LeaseKeeper } from './lease.ts';
 import type { Grant, Outcome, StepError, StoreSteps } from './leases.ts';
@@ -30,6 +31,8 @@ export interface Workshop {
   isDraining(): boolean;
   /** Name of this worker for people: host and pid. */
   readonly name: string;
+  /** The instance that this worker belongs to, as it names itself in a cluster that it acts on. */
+  readonly instance: InstanceFacts;
   readonly leaseMs: number;
   /** Whether steps of the usual queue may be carried out here. */
   readonly takesUsual: boolean;

@@ -11,6 +11,7 @@ import { type CanvasPlan, compileCanvas } from '../../src/plan/compile.ts';
 import type { Plan } from '../../src/plan/plan.ts';
 import { ancestorGraphs } from '../plan/ancestors.ts';
 import { smallContext } from '../plan/support.ts';
+import { fakeMarkers, ourInstance } from './fake-markers.ts';
 import { type PrivateRedis, startRedis } from './private-redis.ts';
 
 const limitMs = 50_000;
@@ -65,7 +66,7 @@ async function work(): Promise<Worker> {
   const own = await openStore(redis, { prefix });
   const { map } = smallContext();
   const systems = {
-    read: () => ({ ceph: { osdMap: async () => map } }),
+    read: () => ({ ceph: { osdMap: async () => map }, markers: fakeMarkers() }),
     act: () => ({}),
     close: async () => undefined,
   } as unknown as Systems;
@@ -79,6 +80,7 @@ async function work(): Promise<Worker> {
     concurrency: 8,
     leaseMs: 20_000,
     name: 'one',
+    instance: ourInstance,
     log: () => undefined,
   });
   return {

@@ -7,6 +7,7 @@ import { startWorker } from '../../src/engine/worker.ts';
 import type { CephReads } from '../../src/task/ceph.ts';
 import { hostname, text } from '../../src/task/params.ts';
 import { task } from '../../src/task/task.ts';
+import { fakeMarkers, ourInstance } from './fake-markers.ts';
 
 // A worker that reaches its nodes over ssh as the config says; of Ceph it knows the fsid only.
 const [socket = '', prefix = '', name = '', config = ''] = process.argv.slice(2);
@@ -33,7 +34,7 @@ async function systemsFor(cluster: string): Promise<Systems> {
   const read = await loadConfig({ named: config, system: '/nowhere', user: '/nowhere' });
   const systems = openSystems({ config: read, cluster, home: '/nowhere', log: () => undefined });
   const ceph = { osdMap: async () => ({ fsid: 'f51d' }) } as CephReads;
-  return { ...systems, read: (signal) => ({ ...systems.read(signal), ceph }) };
+  return { ...systems, read: (signal) => ({ ...systems.read(signal), ceph, markers: fakeMarkers() }) };
 }
 
 const redis = await connectRedis(socket, 'worker');
@@ -48,6 +49,7 @@ const worker = startWorker({
   concurrency: 4,
   leaseMs: 1500,
   name,
+  instance: ourInstance,
   log: (line) => process.stderr.write(`${line}\n`),
 });
 process.once('SIGTERM', async () => {

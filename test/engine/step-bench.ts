@@ -8,6 +8,7 @@ import type { Workshop } from '../../src/engine/workshop.ts';
 import type { Plan } from '../../src/plan/plan.ts';
 import type { OsdMap } from '../../src/task/ceph.ts';
 import type { Task } from '../../src/task/task.ts';
+import { type FakeMarkers, fakeMarkers, ourInstance } from './fake-markers.ts';
 import { planOf, type StepSketch } from './plans.ts';
 import type { Rig } from './store-rig.ts';
 
@@ -18,6 +19,8 @@ interface FakeCluster {
   trouble?: Error;
   /** How often the map was read. */
   reads: number;
+  /** What is marked in it; at first, that it belongs to the bench's instance. */
+  readonly markers: FakeMarkers;
 }
 
 /** A workshop on a real store, with tasks of the test. */
@@ -40,7 +43,7 @@ const taskHash = 'a1b2c3d4e5f60718';
 /** Open a bench. Tasks are known by their names; `more` changes the workshop. */
 export function openBench(rig: Rig, tasks: readonly Task[], more: Partial<Workshop> = {}): Bench {
   const { store } = rig;
-  const cluster: FakeCluster = { fsid: 'f51d', reads: 0 };
+  const cluster: FakeCluster = { fsid: 'f51d', reads: 0, markers: fakeMarkers() };
   const open = openCluster(fakeSystems(cluster), new AbortController().signal, Date.now);
   const lines: string[] = [];
   const stopping = new AbortController();
@@ -55,6 +58,7 @@ export function openBench(rig: Rig, tasks: readonly Task[], more: Partial<Worksh
     name: 'worker-1',
     leases,
     takesUsual: true,
+    instance: ourInstance,
     leaseMs: 60_000,
     random: () => 0.5,
     log: (line) => lines.push(line),
@@ -106,6 +110,7 @@ function fakeSystems(cluster: FakeCluster): Systems {
       return { fsid: cluster.fsid } as OsdMap;
     },
   };
-  const all = { ceph, machine: () => ({}), monitoring: {}, people: {} };
-  return { read: () => all, act: () => all, close: async () => undefined } as unknown as Systems;
+  const all = { ceph, machine: () => ({}), monitoring: {}, people: {}, markers: cluster.markers };
+  const close = async () => undefined;
+  return { read: () => all, act: () => all, markers: () => cluster.markers, close } as unknown as Systems;
 }

@@ -9,6 +9,7 @@ import { startWorker, type Worker } from '../../src/engine/worker.ts';
 import type { Answer } from '../../src/index.ts';
 import type { RunEvent } from '../../src/run/events.ts';
 import { type Task, task } from '../../src/task/task.ts';
+import { fakeMarkers, ourInstance } from './fake-markers.ts';
 import { planOf, type StepSketch } from './plans.ts';
 import { type PrivateRedis, startRedis } from './private-redis.ts';
 
@@ -33,7 +34,7 @@ afterEach(async () => {
 });
 
 const systems = {
-  read: () => ({ ceph: { osdMap: async () => ({ fsid: 'f51d' }) } }),
+  read: () => ({ ceph: { osdMap: async () => ({ fsid: 'f51d' }) }, markers: fakeMarkers() }),
   act: () => ({}),
   close: async () => undefined,
 } as unknown as Systems;
@@ -51,6 +52,7 @@ async function work(name: string, tasks: readonly Task[], socket = server.socket
     concurrency: 4,
     leaseMs: 2000,
     name,
+    instance: ourInstance,
     log: () => undefined,
   });
   const worker = {

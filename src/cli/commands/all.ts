@@ -3,6 +3,8 @@ import { addAgent } from './agent.ts';
 import { addControl } from './control.ts';
 import { addDoctor } from './doctor.ts';
 import { addFollowing } from './follow-run.ts';
+import { addFreeze } from './freeze.ts';
+import { addInstance } from './instance.ts';
 import { addLibrary } from './library.ts';
 import { addLint } from './lint.ts';
 import { addRuns } from './runs.ts';
@@ -17,6 +19,8 @@ export const allCommands: readonly AddCommand[] = [
   addShow,
   addFollowing,
   addControl,
+  addFreeze,
+  addInstance,
   addLint,
   addLibrary,
   addDoctor,

@@ -1,6 +1,8 @@
 import { formatDuration } from '../../base/duration.ts';
 import type { RunHead } from '../../engine/store.ts';
+import { isEndedRun } from '../../run/states.ts';
 import { type AddCommand, outputOption } from '../context.ts';
+import { frozenNotes } from '../freezing.ts';
 import { shortRun } from '../lines.ts';
 import { table, toJson } from '../table.ts';
 
@@ -20,6 +22,8 @@ export const addRuns: AddCommand = (program, start) => {
         const store = await wire.store();
         const limit = Math.max(1, Number.parseInt(options.limit, 10) || 1);
         const heads = await store.listRuns({ limit, unfinished: options.unfinished });
+        const busy = heads.filter(({ state }) => !isEndedRun(state)).map(({ cluster }) => cluster);
+        for (const note of await frozenNotes(wire, [...new Set(busy)])) io.warn(note);
         if (globals.output === 'json') io.data(toJson(heads));
         else if (heads.length === 0) io.say('no runs yet');
         else io.data(describeRuns(heads, wire.nowMs(), io.dataWidth));

@@ -35,11 +35,8 @@ export async function undoStep(job: Job): Promise<Completed | undefined> {
   }
   const sameCluster = await verifyCluster(job, { isSevere: isSevere(task) });
   if ('error' in sameCluster) return failQuestion(job, sameCluster.error);
-  const guarded = await findGuard(job);
-  if ('error' in guarded) return failQuestion(job, guarded.error);
-  if (guarded.value) return waitOn(job, { ...guarded.value, observed });
-  const running = (await waitForRunning(job)) ?? (await waitForUndone(job));
-  if (running) return running.ended;
+  const held = await findHindrance(job);
+  if (held) return held.ended;
   if (grant.mode === 'verify' && isSevere(task) && verdict !== 'approved') {
     const reason = `${step.id} was begun and its end is not known`;
     const question = `${reason}. Look at the cluster; then approve to do it again, or skip the step if it is done`;
@@ -59,6 +56,14 @@ export async function undoStep(job: Job): Promise<Completed | undefined> {
     return waitOn(job, { reason, observed, askInMs: begun === 'frozen' ? lockPollMs : null });
   }
   return carryOutUndo(job, await rememberedBy(job));
+}
+
+/** A freeze, another instance, or a command that still runs on a node. */
+async function findHindrance(job: Job): Promise<{ readonly ended: Completed | undefined } | undefined> {
+  const guarded = await findGuard(job);
+  if ('error' in guarded) return { ended: await failQuestion(job, guarded.error) };
+  if (guarded.value) return { ended: await waitOn(job, { ...guarded.value, observed: job.observed }) };
+  return (await waitForRunning(job)) ?? waitForUndone(job);
 }
 
 /** Later than every turn of the act that is taken back: nothing of it that was sent may begin any more. */

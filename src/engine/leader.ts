@@ -2,8 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Dispatcher } from './dispatcher.ts';
 import type { Store } from './store.ts';
 
-/** A leader that says nothing for so long is replaced. */
-const leadMs = 5000;
+/** Long enough for a pause of a busy machine; shorter than what people notice. */
+const usualLeadMs = 5000;
 /** Longest pause between two rounds: new timers, outboxes that a dead process left. */
 const longestPauseMs = 1000;
 /** Shortest pause, so that a clock that is a little off makes no busy loop. */
@@ -20,6 +20,8 @@ export interface LeaderOptions {
   readonly id: string;
   readonly store: Pick<Store, 'lead' | 'resign' | 'tick'>;
   readonly dispatcher: Pick<Dispatcher, 'poke' | 'send' | 'isQueued'>;
+  /** A leader that says nothing for so long is replaced. Default 5 s. */
+  readonly leadMs?: number;
   onError(error: unknown): void;
 }
 
@@ -47,7 +49,13 @@ async function leadUntil(options: LeaderOptions, signal: AbortSignal): Promise<v
   await store.resign(id).catch(onError);
 }
 
-async function leadOnce({ id, store, dispatcher, onError }: LeaderOptions): Promise<number> {
+async function leadOnce({
+  id,
+  store,
+  dispatcher,
+  leadMs = usualLeadMs,
+  onError,
+}: LeaderOptions): Promise<number> {
   const epoch = await store.lead(id, leadMs);
   if (epoch === undefined) return longestPauseMs;
   const ticked = await store.tick({ epoch, isQueued: (delivery) => dispatcher.isQueued(delivery) });

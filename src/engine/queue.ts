@@ -9,8 +9,8 @@ const addAtOnce = 500;
 const eventsKept = 200;
 /** How long a stopping consumer waits for its handlers after it has aborted them. */
 const closeLimitMs = 10_000;
-/** How long BullMQ believes in a worker without hearing of it. Short: our own leases decide, this only clears up. */
-const lockMs = 30_000;
+/** How long BullMQ believes in a worker without hearing of it, where nobody says. */
+const usualLockMs = 30_000;
 
 /** Say where the queue of a cluster is: prefix of the store's keys, name of the cluster. */
 export interface QueuePlace {
@@ -67,6 +67,11 @@ export function openQueue(redis: Redis, place: QueuePlace): StepQueue {
 /** Say how deliveries are consumed. */
 export interface ConsumerOptions extends QueuePlace {
   readonly concurrency: number;
+  /**
+   * How long BullMQ believes in a worker without hearing of it: as long as a lease lasts, since a delivery whose worker
+   * died before it claimed the step counts as queued until then. Default 30 s.
+   */
+  readonly lockMs?: number;
   /** Carries out one delivery. `stopping` fires when the consumer is closed. */
   handle(delivery: Delivery, stopping: AbortSignal): Promise<void>;
   /** Told what a handler threw, and what BullMQ complains about. */
@@ -77,6 +82,7 @@ export interface ConsumerOptions extends QueuePlace {
 export function startConsumer(redis: Redis, options: ConsumerOptions): Consumer {
   const connection = duplicateRedis(redis, { enableAutoPipelining: false, maxRetriesPerRequest: null });
   const stopping = new AbortController();
+  const { lockMs = usualLockMs } = options;
   const worker = new Worker<Delivery>(
     nameOf(options),
     async (job) => {
@@ -88,6 +94,7 @@ export function startConsumer(redis: Redis, options: ConsumerOptions): Consumer 
       prefix: prefixOf(options),
       concurrency: options.concurrency,
       lockDuration: lockMs,
+      stalledInterval: lockMs,
       // A job whose worker died is thrown away, not run again: the lease of its step decides, and the store sends it anew.
       maxStalledCount: 0,
       removeOnComplete: { count: 0 },

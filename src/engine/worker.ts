@@ -25,6 +25,8 @@ export interface WorkerOptions {
   readonly concurrency: number;
   /** A step whose worker says nothing for so long is given to another. */
   readonly leaseMs: number;
+  /** A leader that says nothing for so long is replaced; absent: some seconds. */
+  readonly leadMs?: number;
   /** How often waits are asked about, where a step does not say; absent: as their tasks say. */
   readonly pollMs?: number;
   /** Unique among all workers, and for people: host and pid. */
@@ -82,11 +84,17 @@ export function startWorker(options: WorkerOptions): Worker {
     underWay.add(work);
     return work;
   };
-  const { concurrency } = options;
+  const { concurrency, leaseMs, leadMs } = options;
   const consumers = clusters.map((cluster) =>
-    startConsumer(redis, { prefix, cluster, concurrency, handle, onError }),
+    startConsumer(redis, { prefix, cluster, concurrency, lockMs: leaseMs, handle, onError }),
   );
-  const leader = startLeader({ id: name, store, dispatcher, onError });
+  const leader = startLeader({
+    id: name,
+    store,
+    dispatcher,
+    ...(leadMs !== undefined && { leadMs }),
+    onError,
+  });
   return {
     stop: async (graceMs) => {
       state.isDraining = true;

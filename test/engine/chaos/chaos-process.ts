@@ -1,0 +1,43 @@
+import { connectRedis } from '../../../src/engine/redis.ts';
+import { openStore } from '../../../src/engine/store-open.ts';
+import type { Systems } from '../../../src/engine/systems.ts';
+import { startWorker } from '../../../src/engine/worker.ts';
+import { withCrashPoints } from './crash-points.ts';
+import type { Errand } from './crew.ts';
+import { cluster, fsid, planOfShape } from './shapes.ts';
+import { openWorld } from './world.ts';
+import { worldTasks } from './world-tasks.ts';
+
+// A worker or a client in a process of its own, which may be killed at a crash point.
+const errand = JSON.parse(process.argv[2] ?? '{}') as Errand;
+const world = openWorld(errand.folder);
+const redis = await connectRedis(errand.redis, 'worker');
+const { prefix, resendMs, dispatchWindow } = errand;
+const opened = await openStore(redis, { prefix, resendMs, dispatchWindow });
+const { store, reach } = withCrashPoints({ store: opened, redis }, errand.kills, errand.folder);
+
+if (errand.role === 'client') {
+  for (const { run, shape } of errand.runs)
+    await store.createRun(planOfShape(shape, world), { by: 'ann', run });
+  await store.close();
+} else {
+  const all = { ceph: { osdMap: async () => ({ fsid }) }, machine: () => ({}), monitoring: {}, people: {} };
+  const systems = { read: () => all, act: () => all, close: async () => undefined } as unknown as Systems;
+  const worker = startWorker({
+    redis,
+    store,
+    prefix,
+    clusters: [cluster],
+    systemsFor: async () => systems,
+    tasks: worldTasks(world, reach),
+    concurrency: errand.concurrency,
+    leaseMs: errand.leaseMs,
+    leadMs: errand.leadMs,
+    name: `${errand.name}:${process.pid}`,
+    log: (line) => process.stderr.write(`${line}\n`),
+  });
+  process.stdout.write('working\n');
+  await new Promise((resolve) => process.once('SIGTERM', resolve));
+  await worker.stop(0);
+  await store.close();
+}

@@ -2,6 +2,7 @@ import { connectRedis } from '../../../src/engine/redis.ts';
 import { openStore } from '../../../src/engine/store-open.ts';
 import type { Systems } from '../../../src/engine/systems.ts';
 import { startWorker } from '../../../src/engine/worker.ts';
+import { noteConfirmed } from './confirmed.ts';
 import { withCrashPoints } from './crash-points.ts';
 import type { Errand } from './crew.ts';
 import { cluster, fsid, planOfShape } from './shapes.ts';
@@ -14,7 +15,8 @@ const world = openWorld(errand.folder);
 const redis = await connectRedis(errand.redis, 'worker');
 const { prefix, resendMs, dispatchWindow } = errand;
 const opened = await openStore(redis, { prefix, resendMs, dispatchWindow });
-const { store, reach } = withCrashPoints({ store: opened, redis }, errand.kills, errand.folder);
+const noted = errand.aof === undefined ? opened : noteConfirmed(opened, errand.folder, errand.aof);
+const { store, reach } = withCrashPoints({ store: noted, redis }, errand.kills, errand.folder);
 
 if (errand.role === 'client') {
   for (const { run, shape } of errand.runs)

@@ -17,6 +17,8 @@ export interface Errand {
   /** Of the world. */
   readonly folder: string;
   readonly kills: readonly Kill[];
+  /** Where Redis keeps its records, to note how much of them was confirmed. */
+  readonly aof?: string;
   /** What a client starts. */
   readonly runs: readonly { readonly run: string; readonly shape: ShapeName }[];
   readonly name: string;

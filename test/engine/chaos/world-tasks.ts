@@ -33,11 +33,11 @@ export function worldTasks(world: World, reach: Reach = () => undefined): TaskLi
     }),
     task({
       name: 'world.slow',
-      summary: 'Set slowly',
+      summary: 'Set, slowly at the first try',
       risk: 'changes',
       params: { ms: ms() },
       done: isDone,
-      run: (values, it) => act(it, Number(values.ms)),
+      run: (values, it) => act(it, world.poll(it.step.run, it.step.id) === 1 ? Number(values.ms) : 0),
     }),
     task({
       name: 'world.list',

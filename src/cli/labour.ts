@@ -1,5 +1,6 @@
 import { CephflowError } from '../base/errors.ts';
 import { connectRedis } from '../engine/redis.ts';
+import type { RedisPlace } from '../engine/redis-place.ts';
 import { runAgent } from '../engine/run-agent.ts';
 import type { Store } from '../engine/store.ts';
 import { openStore } from '../engine/store-open.ts';
@@ -8,6 +9,7 @@ import { storePrefix } from './engine-parts.ts';
 import type { Io } from './io.ts';
 import { formatMoment } from './lines.ts';
 import type { Wire } from './parts.ts';
+import { redisPlaceOf } from './redis-place.ts';
 
 /** A worker that is silent for so long has lost its steps: long enough for a pause of a busy machine. */
 const usualLeaseMs = 30_000;
@@ -45,7 +47,7 @@ export async function workUntilStopped({ wire, io }: Labour, wishes: WorkerWishe
     );
   }
   const log = logLine(io);
-  const { worker, store, name } = await begin({ wire, io }, redis.url, wishes);
+  const { worker, store, name } = await begin({ wire, io }, redisPlaceOf(redis), wishes);
   log(`worker ${name} works`);
   await stopAsked();
   log(`worker ${name} stops: it takes nothing new and finishes what it has begun`);
@@ -83,12 +85,12 @@ export async function beAgent({ wire, io }: Labour): Promise<void> {
 
 async function begin(
   { wire, io }: Labour,
-  url: string,
+  place: RedisPlace,
   { concurrency, name }: WorkerWishes,
 ): Promise<{ readonly worker: Worker; readonly store: Store; readonly name: string }> {
   const config = await wire.config();
   const tasks = await wire.library();
-  const redis = await connectRedis(url, 'worker');
+  const redis = await connectRedis(place, 'worker');
   const store = await openStore(redis, { prefix: storePrefix });
   const unique = name === undefined ? wire.process : `${name}@${wire.process}`;
   const { lease, poll } = config.engine;

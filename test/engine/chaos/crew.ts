@@ -135,15 +135,23 @@ export async function operateUntilEnded(
   return Promise.all(runs.map((run) => store.snapshot(run)));
 }
 
-async function answer(store: Store, { run, views, state }: RunSnapshot): Promise<void> {
+async function answer(store: Store, seen: RunSnapshot): Promise<void> {
+  await approveAll(store, seen);
+  const actor = { by: 'operator', reason: 'seen it' };
+  if (seen.state === 'failed') await store.retry(seen.run, undefined, actor).catch(() => undefined);
+}
+
+/** Approve whatever asks in a run. @returns how many questions that were */
+export async function approveAll(store: Store, { run, views }: RunSnapshot): Promise<number> {
   const control = createControl(store);
   const actor = { by: 'operator', reason: 'seen it' };
-  for (const { step } of views.filter(asks)) {
+  const questions = views.filter(asks);
+  for (const { step } of questions) {
     const { id = '' } = (await store.plan(run)).steps[step] ?? {};
     // between the look and the answer the step may have gone on: then there is nothing to answer
     await control.approve({ run, step: id }, actor).catch(() => undefined);
   }
-  if (state === 'failed') await control.retry(run, undefined, actor).catch(() => undefined);
+  return questions.length;
 }
 
 const asks = ({ waiting, decision }: StepView) => waiting?.question !== undefined && decision === undefined;

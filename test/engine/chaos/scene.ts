@@ -8,7 +8,7 @@ import type { Store } from '../../../src/engine/store.ts';
 import { openStore } from '../../../src/engine/store-open.ts';
 import type { Canvas } from '../../../src/plan/canvas.ts';
 import { type CheckOptions, checkRuns, type Report, readRecord, tell } from './checker.ts';
-import { type Errand, type Member, operateUntilEnded, startMember, type Wish } from './crew.ts';
+import { approveAll, type Errand, type Member, operateUntilEnded, startMember, type Wish } from './crew.ts';
 import { planOfCanvas } from './shapes.ts';
 import { openWorld, type World } from './world.ts';
 
@@ -22,6 +22,8 @@ export interface Scene {
   join(wish?: Partial<Errand>): Member;
   /** Wait until so many more acts have had their effect. */
   progress(acts: number): Promise<void>;
+  /** Wait until the run asks a person something, and approve it. */
+  approve(): Promise<void>;
   /** Wait until it is so; fails the test when it is not. */
   until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void>;
   /** Do what an operator does until the run is over, and check that all went right. */
@@ -71,10 +73,12 @@ export async function withScene<T>(options: SceneOptions, play: (scene: Scene) =
     const target = effects() + acts;
     return until(`${acts} more acts`, () => effects() >= target);
   };
+  const approve = () =>
+    until('a question', async () => (await approveAll(store, await store.snapshot(run))) > 0);
   try {
     await store.createRun(planOfCanvas('storm', options.canvas, world), { by: 'ann', run });
     for (let count = 0; count < options.workers; count += 1) start();
-    return await play({ run, store, world, members, join: start, progress, until, finish });
+    return await play({ run, store, world, members, join: start, progress, approve, until, finish });
   } finally {
     for (const member of members) await member.kill();
     await store.close();

@@ -12,7 +12,7 @@ export interface Watched {
   readonly place: SentinelPlace;
   /** The process of the server that the sentinels call primary now, and its port. */
   primary(): Promise<{ readonly child: ChildProcess; readonly port: number }>;
-  /** Start a server that was killed again: it comes back as the replica. */
+  /** Start a server that was killed again, as the replica, and wait until the primary has it in step. */
   restart(port: number): Promise<void>;
   /** A connection to one of the servers; ended with them. */
   connect(port: number): Redis;
@@ -67,6 +67,7 @@ export async function startWatched(): Promise<Watched> {
       await writeFile(file, sentinelConfig(port, first));
       await run(port, [file, '--sentinel']);
     }
+    const servers = new Map([first, second].map((port) => [port, connect(port)]));
     const asked = sentinelPorts.map(connect);
     const all = async () => (await Promise.all(asked.map(knowsAll))).every(Boolean);
     await until('the sentinels know one another', all);
@@ -81,7 +82,11 @@ export async function startWatched(): Promise<Watched> {
         const port = await portNow();
         return { port, child: children.get(port) as ChildProcess };
       },
-      restart: (port) => serve(port, []),
+      restart: async (port) => {
+        await serve(port, ['--replicaof', address, String(await portNow())]);
+        // under load the sentinels may change their minds meanwhile: whoever is primary must have its replica
+        await until('a replica is in step', async () => hasReplica(servers.get(await portNow())));
+      },
       failedOver: (from) => until('another is primary', async () => (await portNow()) !== from),
       stop,
     };
@@ -119,6 +124,10 @@ function sentinelConfig(port: number, primary: number): string {
 
 async function isInStep(replica: Redis): Promise<boolean> {
   return /master_link_status:up/.test(await replica.info('replication'));
+}
+
+async function hasReplica(primary: Redis | undefined): Promise<boolean> {
+  return /slave0:.*state=online/.test((await primary?.info('replication')) ?? '');
 }
 
 async function knowsAll(sentinel: Redis): Promise<boolean> {

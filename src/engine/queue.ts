@@ -28,8 +28,10 @@ export interface StepQueue {
 
 /** Take deliveries out of the queue of one cluster until closed. */
 export interface Consumer {
-  /** Abort what is under way, wait for it (10 s at most), and end. */
-  close(): Promise<void>;
+  /** Abort what is under way (unless told not to), wait for it (10 s at most), and end. */
+  close(options?: { readonly abort: boolean }): Promise<void>;
+  /** Count the deliveries that nobody has taken, on the connection that the consumer was given: its own may be dead. */
+  waiting(): Promise<number>;
 }
 
 /** Open the queue of a cluster, on its own connection like the given one. */
@@ -104,8 +106,14 @@ export function startConsumer(redis: Redis, options: ConsumerOptions): Consumer 
   worker.on('error', options.onError);
   worker.on('failed', (_, error) => options.onError(error));
   return {
-    close: async () => {
-      stopping.abort();
+    waiting: async () => {
+      const key = (name: string) => `${prefixOf(options)}:${nameOf(options)}:${name}`;
+      const counts = [redis.llen(key('wait')), redis.zcard(key('prioritized'))];
+      const [plain = 0, prioritized = 0] = await askRedis(redis, Promise.all(counts));
+      return plain + prioritized;
+    },
+    close: async ({ abort } = { abort: true }) => {
+      if (abort) stopping.abort();
       let timer: NodeJS.Timeout | undefined;
       const limit = new Promise<void>((resolve) => {
         timer = setTimeout(resolve, closeLimitMs);

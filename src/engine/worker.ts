@@ -7,6 +7,7 @@ import { openQueue, startConsumer } from './queue.ts';
 import type { Delivery, Store } from './store.ts';
 import { type OpenCluster, openCluster, type SystemsFor } from './systems.ts';
 import { understandThrown } from './thrown.ts';
+import { watchConsumer } from './watchdog.ts';
 import type { RunFacts, Workshop } from './workshop.ts';
 
 /** Say how a worker works. */
@@ -85,9 +86,19 @@ export function startWorker(options: WorkerOptions): Worker {
     return work;
   };
   const { concurrency, leaseMs, leadMs } = options;
-  const consumers = clusters.map((cluster) =>
-    startConsumer(redis, { prefix, cluster, concurrency, lockMs: leaseMs, handle, onError }),
-  );
+  const consumers = clusters.map((cluster) => {
+    const watched = {
+      prefix,
+      cluster,
+      concurrency,
+      lockMs: leaseMs,
+      silenceMs: leaseMs,
+      handle,
+      onError,
+      log,
+    };
+    return watchConsumer(watched, (plain) => startConsumer(redis, plain));
+  });
   const leader = startLeader({
     id: name,
     store,

@@ -45,7 +45,7 @@ export async function connectRedis(place: RedisPlace, profile: RedisProfile): Pr
     reconnectOnError: (error) => isDemoted(error) && (behind ? reconnectAndRepeat : true),
     ...behind,
   };
-  const redis = typeof place === 'string' ? new Redis(place, options) : new Redis(options);
+  const redis = new Connection(typeof place === 'string' ? place : undefined, options);
   // each sentinel that hangs costs as much as a server that does
   const limitMs = connectTimeoutMs * (1 + (behind?.sentinels?.length ?? 0));
   redis.on('error', (error: Error) => {
@@ -62,6 +62,28 @@ export async function connectRedis(place: RedisPlace, profile: RedisProfile): Pr
     throw unreachable(redis, state.last ?? thrown);
   }
 }
+
+/**
+ * Be a connection that forgets its silence when it is closed. ioredis 5.11 leaves that timer running: it would end the next
+ * connection, which is well, and keep a process that is done from ending. Copies, also those that BullMQ makes, are alike.
+ */
+class Connection extends Redis {
+  constructor(url: string | undefined, options: RedisOptions) {
+    if (url === undefined) super(options);
+    else super(url, options);
+    this.on('close', () => {
+      clearTimeout(Reflect.get(this, silenceTimer));
+      Reflect.set(this, silenceTimer, undefined);
+    });
+  }
+
+  override duplicate(override?: Partial<RedisOptions>): Redis {
+    return new Connection(undefined, { ...this.options, ...override });
+  }
+}
+
+/** Where ioredis keeps it. */
+const silenceTimer = 'socketTimeoutTimer';
 
 /** What ioredis takes for: connect anew and send the command again. It was refused, so nothing of it has happened. */
 const reconnectAndRepeat = 2;

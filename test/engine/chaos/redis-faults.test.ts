@@ -1,4 +1,4 @@
-import { open, stat } from 'node:fs/promises';
+import { open, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
@@ -83,10 +83,9 @@ describe('a run ends right although Redis', () => {
               // what was confirmed before an act that destroys must not be lost: that is what confirming means
               kept = Math.max(kept, confirmedBytes(scene.world.folder));
               const { size } = await stat(file);
-              const end = Math.max(kept, size - tailBytes);
-              await cut(file, end);
-              lost.push(size - end);
-              kept = end;
+              kept = Math.max(kept, await endOfRecord(file, size - tailBytes));
+              await cut(file, kept);
+              lost.push(size - kept);
               await server.start();
             }
             expect(Math.max(...lost)).toBeGreaterThan(tailBytes / 4);
@@ -201,6 +200,16 @@ describe('a run ends right although', () => {
 const tailBytes = 60_000;
 
 const aofOf = ({ folder }: PrivateRedis) => join(folder, 'appendonlydir');
+
+/**
+ * Find where the last script's records before a place end. Redis 7.0 leaves a MULTI behind where a file ends within a
+ * command of it; then the next start throws away the first records that were written after this one.
+ */
+async function endOfRecord(file: string, before: number): Promise<number> {
+  const exec = '*1\r\n$4\r\nEXEC\r\n';
+  const found = (await readFile(file)).subarray(0, Math.max(0, before)).lastIndexOf(exec);
+  return found < 0 ? 0 : found + exec.length;
+}
 
 async function cut(file: string, sizeBytes: number): Promise<void> {
   const handle = await open(file, 'r+');

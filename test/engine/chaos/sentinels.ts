@@ -21,6 +21,8 @@ export interface Watched {
   stop(): Promise<void>;
 }
 
+/** Debian's package of the same name brings it; with --sentinel it is one. */
+const server = 'redis-server';
 const name = 'mymaster';
 const password = 'a-password-of-a-test';
 /** Sentinels needed to agree that the primary is gone. */
@@ -48,7 +50,7 @@ export async function startWatched(): Promise<Watched> {
   const run = async (port: number, words: readonly string[]) => {
     const at = join(folder, String(port));
     await mkdir(at, { recursive: true });
-    const child = spawn('redis-server', words, { stdio: 'ignore', cwd: at });
+    const child = spawn(server, words, { stdio: 'ignore', cwd: at });
     children.set(port, child);
   };
   const serve = (port: number, more: readonly string[]) =>

@@ -11,7 +11,7 @@ export const fsid = 'f51d';
 export const cluster = 'lab';
 
 /** The graphs over which processes are killed; each takes a second or a few. */
-export const shapes = {
+const shapes = {
   chain: () => chain(...repeat(12, (i) => step(i % 3 === 0 ? 'world.noop' : 'world.set'))),
   diamond: () => chain(set(), group(sets(3)), group(sets(3)), group(sets(3)), set()),
   wide: () => chain(set(), group(sets(60)), set()),

@@ -40,7 +40,7 @@ export interface World {
 }
 
 /** Be one carrying-out of a step. */
-export interface Act {
+interface Act {
   effect(): void;
   end(): void;
   aborted(): void;

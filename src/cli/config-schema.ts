@@ -100,12 +100,29 @@ const hook = map({
     }
   });
 
+const sentinel = text.regex(
+  /^(\[[0-9a-f:.]+\]|[^:\s]+)(:\d+)?$/i,
+  say('an address such as 192.0.2.11:26379'),
+);
+
+const redis = map({
+  url: urlOf(['redis:', 'rediss:'], 'redis://127.0.0.1:6379/0').optional(),
+  sentinels: z.array(sentinel, say('a list of addresses')).min(1, say('a list of addresses')).optional(),
+  name: text.optional(),
+  'password-file': path.optional(),
+}).superRefine(({ url, sentinels, name, 'password-file': password }, { addIssue }) => {
+  const refuse = (message: string) => addIssue({ code: 'custom', message });
+  const behind = [sentinels, name, password].filter((value) => value !== undefined);
+  if (url !== undefined && behind.length > 0)
+    refuse('has url and what belongs to sentinels: keep one of them');
+  if (url === undefined && (sentinels === undefined || name === undefined))
+    refuse('needs url; or sentinels, and name: what they call the primary');
+});
+
 /** Hold the whole config as YAML writes it. Paths are marked, so that they can be read relative to their file. */
 export const configSchema = map({
   clusters: named(cluster).optional(),
-  redis: map({
-    url: urlOf(['redis:', 'rediss:'], 'redis://127.0.0.1:6379/0'),
-  }).optional(),
+  redis: redis.optional(),
   engine: map({
     lease: duration.optional(),
     poll: duration.optional(),

@@ -157,6 +157,12 @@ function secretProblems(layers: Layers): Problem[] {
     const text = secretFileProblem(urlFile);
     if (text) problems.push({ place: placeOf(['mail', 'url-file'], layers), text: `mail.url-file ${text}` });
   }
+  const password = isJsonObject(redis) ? redis['password-file'] : undefined;
+  const fault = typeof password === 'string' ? secretFileProblem(password) : undefined;
+  if (fault) {
+    const text = `redis.password-file ${fault}`;
+    problems.push({ place: placeOf(['redis', 'password-file'], layers), text });
+  }
   const url = isJsonObject(redis) ? redis['url'] : undefined;
   const place = placeOf(['redis', 'url'], layers);
   if (typeof url === 'string' && hasPassword(url) && isWorldReadable(place.file)) {

@@ -4,11 +4,13 @@ import { type Control, createControl } from '../engine/control.ts';
 import { findEmbeddedRedis, isUnreachable, openOnEmbedded, stopEmbeddedRedis } from '../engine/embedded.ts';
 import { findProgram } from '../engine/processes.ts';
 import { connectRedis } from '../engine/redis.ts';
+import type { RedisPlace } from '../engine/redis-place.ts';
 import type { Store } from '../engine/store.ts';
 import { openStore } from '../engine/store-open.ts';
 import { createKeeper } from './agent-keeper.ts';
 import type { Check, Finding } from './finding.ts';
 import type { EngineParts, Wire } from './parts.ts';
+import { describeRedis, redisPlaceOf } from './redis-place.ts';
 import { createStoreMarkers, storePrefix } from './store-markers.ts';
 
 /**
@@ -25,7 +27,7 @@ export function createEngineParts(wire: Wire, warn: (text: string) => void): Eng
   };
   const open = async () => {
     const { redis } = await wire.config();
-    if (redis) return connectStore(redis.url);
+    if (redis) return connectStore(redisPlaceOf(redis));
     return openOnEmbedded({ stateDir, searchPath }, async (socket) => {
       const store = await connectStore(socket);
       try {
@@ -92,17 +94,17 @@ export function createEngineParts(wire: Wire, warn: (text: string) => void): Eng
   return parts;
 }
 
-async function connectStore(url: string): Promise<Store> {
-  return openStore(await connectRedis(url, 'producer'), { prefix: storePrefix });
+async function connectStore(place: RedisPlace): Promise<Store> {
+  return openStore(await connectRedis(place, 'producer'), { prefix: storePrefix });
 }
 
 async function* examineEngine(wire: Wire, check: Check): AsyncGenerator<Finding> {
   const { redis } = await wire.config();
   if (redis) {
     yield check('redis', async () => {
-      const store = await connectStore(redis.url);
+      const store = await connectStore(redisPlaceOf(redis));
       const unfinished = await store.unfinishedRuns().finally(() => store.close());
-      return `${new URL(redis.url).host} answers; ${unfinished.length} unfinished runs`;
+      return `${describeRedis(redis)} answers; ${unfinished.length} unfinished runs`;
     });
     return;
   }

@@ -1,6 +1,7 @@
 import { asCephflowError, CephflowError } from '../base/errors.ts';
 import type { Hook } from '../engine/hooks.ts';
 import { connectRedis } from '../engine/redis.ts';
+import type { RedisPlace } from '../engine/redis-place.ts';
 import { runAgent } from '../engine/run-agent.ts';
 import type { Store } from '../engine/store.ts';
 import { readInstanceId } from '../engine/store-instance.ts';
@@ -11,6 +12,7 @@ import { releaseCluster } from './instances.ts';
 import type { Io } from './io.ts';
 import { formatMoment } from './lines.ts';
 import type { Wire } from './parts.ts';
+import { redisPlaceOf } from './redis-place.ts';
 import { describeSelf, storePrefix } from './store-markers.ts';
 
 /** A worker that is silent for so long has lost its steps: long enough for a pause of a busy machine. */
@@ -49,7 +51,7 @@ export async function workUntilStopped({ wire, io }: Labour, wishes: WorkerWishe
     );
   }
   const log = logLine(io);
-  const { worker, store, name } = await begin({ wire, io }, redis.url, wishes);
+  const { worker, store, name } = await begin({ wire, io }, redisPlaceOf(redis), wishes);
   log(`worker ${name} works`);
   await stopAsked();
   log(`worker ${name} stops: it takes nothing new and finishes what it has begun`);
@@ -94,10 +96,14 @@ interface Begun {
   letGo(): Promise<void>;
 }
 
-async function begin({ wire, io }: Labour, url: string, { concurrency, name }: WorkerWishes): Promise<Begun> {
+async function begin(
+  { wire, io }: Labour,
+  place: RedisPlace,
+  { concurrency, name }: WorkerWishes,
+): Promise<Begun> {
   const config = await wire.config();
   const tasks = await wire.library();
-  const redis = await connectRedis(url, 'worker');
+  const redis = await connectRedis(place, 'worker');
   const store = await openStore(redis, { prefix: storePrefix });
   const unique = name === undefined ? wire.process : `${name}@${wire.process}`;
   const instance = { instance: await readInstanceId(redis, storePrefix), ...(await describeSelf(wire)) };

@@ -5,6 +5,7 @@ import { storeFreeze } from '../engine/store-freeze.ts';
 import { readInstanceId } from '../engine/store-instance.ts';
 import type { InstanceFacts } from '../task/markers.ts';
 import type { Manner, StoreMarkers, Wire } from './parts.ts';
+import { describeRedis, redisPlaceOf } from './redis-place.ts';
 
 /** Prefix of every key in Redis. */
 export const storePrefix = 'cephflow';
@@ -31,7 +32,7 @@ type Connection = Awaited<ReturnType<typeof connectRedis>>;
 
 async function connect({ config, stateDir }: Wire): Promise<Connection> {
   const { redis } = await config();
-  if (redis) return connectRedis(redis.url, 'producer');
+  if (redis) return connectRedis(redisPlaceOf(redis), 'producer');
   const running = await findEmbeddedRedis(stateDir);
   if (running) return connectRedis(running.socket, 'producer');
   throw new CephflowError('REDIS_UNREACHABLE', `the embedded Redis of ${stateDir} does not run`, {
@@ -44,6 +45,7 @@ export async function describeSelf(wire: Wire): Promise<Omit<InstanceFacts, 'ins
   const { redis } = await wire.config();
   const { host, version, stateDir } = wire;
   if (!redis) return { host, version, redis: 'embedded', stateDir };
+  if (redis.url === undefined) return { host, version, redis: describeRedis(redis) };
   const { protocol, host: place, pathname } = new URL(redis.url);
   return { host, version, redis: `${protocol}//${place}${pathname}` };
 }

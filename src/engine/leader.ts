@@ -2,8 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Dispatcher } from './dispatcher.ts';
 import type { Store } from './store.ts';
 
-/** A leader that says nothing for so long is replaced. */
-const leadMs = 5000;
+/** Long enough for a pause of a busy machine; shorter than what people notice. */
+const usualLeadMs = 5000;
 /** Longest pause between two rounds: new timers, outboxes that a dead process left. */
 const longestPauseMs = 1000;
 /** Shortest pause, so that a clock that is a little off makes no busy loop. */
@@ -29,6 +29,8 @@ export interface LeaderOptions {
   readonly duties?: readonly Duty[];
   /** Told each run whose time is over, again and again until it has ended. */
   onOverdue?(run: string): Promise<void>;
+  /** A leader that says nothing for so long is replaced. Default 5 s. */
+  readonly leadMs?: number;
   onError(error: unknown): void;
 }
 
@@ -87,7 +89,7 @@ function keepDuties({ duties = [], onError }: LeaderOptions): Duties {
 }
 
 async function leadOnce(options: LeaderOptions, duties: Duties): Promise<number> {
-  const { id, store, dispatcher, onError } = options;
+  const { id, store, dispatcher, leadMs = usualLeadMs, onError } = options;
   const epoch = await store.lead(id, leadMs);
   if (epoch === undefined) {
     // not waited for: they end in their own time, and leading may be ours again before that

@@ -9,8 +9,8 @@ const addAtOnce = 500;
 const eventsKept = 200;
 /** How long a stopping consumer waits for its handlers after it has aborted them. */
 const closeLimitMs = 10_000;
-/** How long BullMQ believes in a worker without hearing of it. Short: our own leases decide, this only clears up. */
-const lockMs = 30_000;
+/** How long BullMQ believes in a worker without hearing of it, where nobody says. */
+const usualLockMs = 30_000;
 
 /** Say where the queue of a cluster is: prefix of the store's keys, name of the cluster. */
 export interface QueuePlace {
@@ -30,8 +30,10 @@ export interface StepQueue {
 
 /** Take deliveries out of the queue of one cluster until closed. */
 export interface Consumer {
-  /** Abort what is under way, wait for it (10 s at most), and end. */
-  close(): Promise<void>;
+  /** Abort what is under way (unless told not to), wait for it (10 s at most), and end. */
+  close(options?: { readonly abort: boolean }): Promise<void>;
+  /** Count the deliveries that nobody has taken, on the connection that the consumer was given: its own may be dead. */
+  waiting(): Promise<number>;
 }
 
 /** Open the queue of a cluster, on its own connection like the given one. */
@@ -69,6 +71,11 @@ export function openQueue(redis: Redis, place: QueuePlace): StepQueue {
 /** Say how deliveries are consumed. */
 export interface ConsumerOptions extends QueuePlace {
   readonly concurrency: number;
+  /**
+   * How long BullMQ believes in a worker without hearing of it: as long as a lease lasts, since a delivery whose worker
+   * died before it claimed the step counts as queued until then. Default 30 s.
+   */
+  readonly lockMs?: number;
   /** Carries out one delivery. `stopping` fires when the consumer is closed. */
   handle(delivery: Delivery, stopping: AbortSignal): Promise<void>;
   /** Told what a handler threw, and what BullMQ complains about. */
@@ -79,6 +86,7 @@ export interface ConsumerOptions extends QueuePlace {
 export function startConsumer(redis: Redis, options: ConsumerOptions): Consumer {
   const connection = duplicateRedis(redis, { enableAutoPipelining: false, maxRetriesPerRequest: null });
   const stopping = new AbortController();
+  const { lockMs = usualLockMs } = options;
   const worker = new Worker<Delivery>(
     nameOf(options),
     async (job) => {
@@ -90,6 +98,7 @@ export function startConsumer(redis: Redis, options: ConsumerOptions): Consumer 
       prefix: prefixOf(options),
       concurrency: options.concurrency,
       lockDuration: lockMs,
+      stalledInterval: lockMs,
       // A job whose worker died is thrown away, not run again: the lease of its step decides, and the store sends it anew.
       maxStalledCount: 0,
       removeOnComplete: { count: 0 },
@@ -99,8 +108,14 @@ export function startConsumer(redis: Redis, options: ConsumerOptions): Consumer 
   worker.on('error', options.onError);
   worker.on('failed', (_, error) => options.onError(error));
   return {
-    close: async () => {
-      stopping.abort();
+    waiting: async () => {
+      const key = (name: string) => `${prefixOf(options)}:${nameOf(options)}:${name}`;
+      const counts = [redis.llen(key('wait')), redis.zcard(key('prioritized'))];
+      const [plain = 0, prioritized = 0] = await askRedis(redis, Promise.all(counts));
+      return plain + prioritized;
+    },
+    close: async ({ abort } = { abort: true }) => {
+      if (abort) stopping.abort();
       let timer: NodeJS.Timeout | undefined;
       const limit = new Promise<void>((resolve) => {
         timer = setTimeout(resolve, closeLimitMs);

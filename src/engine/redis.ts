@@ -1,5 +1,6 @@
 import { Redis, type RedisOptions } from 'ioredis';
 import { CephflowError } from '../base/errors.ts';
+import { addressOf, keysOf, optionsOfPlace, type RedisPlace } from './redis-place.ts';
 
 /**
  * Say who connects. `worker`: lives long, waits for Redis to come back and repeats what was under way (every script is
@@ -13,35 +14,48 @@ const connectTimeoutMs = 3000;
 const longestPauseMs = 1000;
 /** Tries of a producer to connect again before it reports that Redis is gone: about a second. */
 const producerTries = 4;
+/**
+ * A connection on which a command waits for so long is dead, though nobody has closed it: its server hangs or is cut off.
+ * A new one may find another primary. Longer than BullMQ blocks (10 s) and a confirmation takes (5 s).
+ */
+const silenceMs = { worker: 15_000, producer: 5000 };
 /** Oldest Redis with all commands used here (ZRANGE … REV, exclusive XRANGE, both 6.2). */
 const oldestVersion = [6, 2] as const;
 
 /**
  * Connect to Redis and check that it can be trusted with records.
- * @param url `redis://…`, `rediss://…` or the path of a unix socket
  * @throws REDIS_UNREACHABLE within seconds, REDIS_UNSUITABLE (evicts keys, too old, Redis Cluster)
  */
-export async function connectRedis(url: string, profile: RedisProfile): Promise<Redis> {
+export async function connectRedis(place: RedisPlace, profile: RedisProfile): Promise<Redis> {
   const state: { connected: boolean; last?: Error } = { connected: false };
-  const redis = new Redis(url, {
+  // Before the first success nothing is tried again: whoever starts wants to know.
+  const pauseAfter = (tries: number) =>
+    !state.connected || (profile === 'producer' && tries > producerTries)
+      ? null
+      : Math.min(tries * 100, longestPauseMs);
+  const behind = optionsOfPlace(place);
+  const options: RedisOptions = {
     connectTimeout: connectTimeoutMs,
     maxRetriesPerRequest: profile === 'worker' ? null : 1,
     enableAutoPipelining: true,
     // what workers ask is batched already, and must not wait for the end of the turn
     autoPipeliningIgnoredCommands: ['cephflowsteps'],
     lazyConnect: true,
-    // Before the first success nothing is tried again: whoever starts wants to know.
-    retryStrategy: (tries) =>
-      !state.connected || (profile === 'producer' && tries > producerTries)
-        ? null
-        : Math.min(tries * 100, longestPauseMs),
-  });
+    socketTimeout: silenceMs[profile],
+    retryStrategy: pauseAfter,
+    sentinelRetryStrategy: pauseAfter,
+    reconnectOnError: (error) => isDemoted(error) && (behind ? reconnectAndRepeat : true),
+    ...behind,
+  };
+  const redis = new Connection(typeof place === 'string' ? place : undefined, options);
+  // each sentinel that hangs costs as much as a server that does
+  const limitMs = connectTimeoutMs * (1 + (behind?.sentinels?.length ?? 0));
   redis.on('error', (error: Error) => {
     state.last = error;
   });
   try {
-    await withinLimit(redis.connect());
-    await withinLimit(checkSuitable(redis));
+    await withinLimit(redis.connect(), limitMs);
+    await withinLimit(checkSuitable(redis), limitMs);
     state.connected = true;
     return redis;
   } catch (thrown) {
@@ -49,6 +63,36 @@ export async function connectRedis(url: string, profile: RedisProfile): Promise<
     if (thrown instanceof CephflowError) throw thrown;
     throw unreachable(redis, state.last ?? thrown);
   }
+}
+
+/**
+ * Be a connection that forgets its silence when it is closed. ioredis 5.11 leaves that timer running: it would end the next
+ * connection, which is well, and keep a process that is done from ending. Copies, also those that BullMQ makes, are alike.
+ */
+class Connection extends Redis {
+  constructor(url: string | undefined, options: RedisOptions) {
+    if (url === undefined) super(options);
+    else super(url, options);
+    this.on('close', () => {
+      clearTimeout(Reflect.get(this, silenceTimer));
+      Reflect.set(this, silenceTimer, undefined);
+    });
+  }
+
+  override duplicate(override?: Partial<RedisOptions>): Redis {
+    return new Connection(undefined, { ...this.options, ...override });
+  }
+}
+
+/** Where ioredis keeps it. */
+const silenceTimer = 'socketTimeoutTimer';
+
+/** What ioredis takes for: connect anew and send the command again. It was refused, so nothing of it has happened. */
+const reconnectAndRepeat = 2;
+
+/** A primary that has become a replica refuses writes, and ends what blocks. Who is primary now, sentinels know. */
+function isDemoted({ message }: Error): boolean {
+  return /^(READONLY|UNBLOCKED)\b/.test(message);
 }
 
 /** Make another connection like this one, for something that blocks or must not wait behind others. */
@@ -80,11 +124,11 @@ export async function askRedis<T>(redis: Redis, asked: Promise<T> | undefined): 
   }
 }
 
-async function withinLimit<T>(asked: Promise<T>): Promise<T> {
+async function withinLimit<T>(asked: Promise<T>, limitMs: number): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const limit = new Promise<never>((_, reject) => {
-    const late = () => reject(new Error(`no answer within ${connectTimeoutMs / 1000} s`));
-    timer = setTimeout(late, connectTimeoutMs);
+    const late = () => reject(new Error(`no answer within ${limitMs / 1000} s`));
+    timer = setTimeout(late, limitMs);
   });
   try {
     return await Promise.race([asked, limit]);
@@ -117,7 +161,7 @@ async function checkSuitable(redis: Redis): Promise<void> {
 }
 
 const connectionWords =
-  /Connection is closed|ECONN|EPIPE|ENOENT|ETIMEDOUT|EHOSTUNREACH|ENOTFOUND|max retries|writeable|flushed|LOADING/i;
+  /Connection is closed|ECONN|EPIPE|ENOENT|ETIMEDOUT|EHOSTUNREACH|ENOTFOUND|max retries|writeable|flushed|LOADING|sentinels|Socket timeout/i;
 
 function isAboutConnection(thrown: unknown): boolean {
   if (!(thrown instanceof Error)) return false;
@@ -125,15 +169,13 @@ function isAboutConnection(thrown: unknown): boolean {
 }
 
 function unreachable(redis: Redis, cause: unknown): CephflowError {
-  const why = cause instanceof Error ? cause.message : String(cause);
+  const said = cause instanceof Error ? cause.message : String(cause);
+  // ioredis says so too where they answer and have never heard of the name
+  const why = said.startsWith('All sentinels are unreachable')
+    ? 'none of the sentinels gives its address'
+    : said;
   return new CephflowError('REDIS_UNREACHABLE', `Redis at ${addressOf(redis)} does not answer: ${why}`, {
-    hint: 'is it running? check redis.url in the config and try again',
+    hint: `is it running? check ${keysOf(redis)} in the config and try again`,
     cause,
   });
-}
-
-/** Tell where Redis is, without the password. */
-function addressOf(redis: Redis): string {
-  const { path, host, port, tls } = redis.options;
-  return path ?? `${tls ? 'rediss' : 'redis'}://${host}:${port}`;
 }

@@ -15,6 +15,7 @@ import { watchKilledRuns } from './store-killed.ts';
 import { type OpenCluster, openCluster, type SystemsFor } from './systems.ts';
 import { understandThrown } from './thrown.ts';
 import { collectDuty, endOverdue } from './upkeep.ts';
+import { watchConsumer } from './watchdog.ts';
 import type { RunFacts, Workshop } from './workshop.ts';
 
 /** Say how a worker works. */
@@ -35,6 +36,8 @@ export interface WorkerOptions {
   readonly concurrency: number;
   /** A step whose worker says nothing for so long is given to another. */
   readonly leaseMs: number;
+  /** A leader that says nothing for so long is replaced; absent: some seconds. */
+  readonly leadMs?: number;
   /** How often waits are asked about, where a step does not say; absent: as their tasks say. */
   readonly pollMs?: number;
   /** Whom to tell what happens, while this one leads: the same for all workers. */
@@ -106,11 +109,13 @@ export function startWorker(options: WorkerOptions): Worker {
     return work;
   };
   const killed = watchKilledRuns(redis, prefix, (run) => leases.check(run));
-  const { concurrency } = options;
+  const { concurrency, leaseMs } = options;
   const consumers = clusters.flatMap((cluster) =>
     queues.map((queue) => {
       const named = queue === usualQueue ? {} : { queue };
-      return startConsumer(redis, { prefix, cluster, ...named, concurrency, handle, onError });
+      const timing = { lockMs: leaseMs, silenceMs: leaseMs };
+      const watched = { prefix, cluster, ...named, concurrency, ...timing, handle, onError, log };
+      return watchConsumer(watched, (plain) => startConsumer(redis, plain));
     }),
   );
   const leader = lead(options, dispatcher, onError);
@@ -133,14 +138,15 @@ export function startWorker(options: WorkerOptions): Worker {
 
 /** Take part in leading, with all that only the leader does. */
 function lead(options: WorkerOptions, dispatcher: Dispatcher, onError: (thrown: unknown) => void): Leader {
-  const { redis, store, prefix, name, log, hooks = [] } = options;
+  const { redis, store, prefix, name, log, leadMs, hooks = [] } = options;
   const cursors = openHookCursors(redis, prefix);
   const duties = [
     ...hookDuties(hooks, { store, cursors, shell: createLocalShell(), log }),
     collectDuty(store, () => performance.now()),
   ];
   const onOverdue = (run: string) => endOverdue(store, run);
-  return startLeader({ id: name, store, dispatcher, duties, onOverdue, onError });
+  const term = leadMs === undefined ? {} : { leadMs };
+  return startLeader({ id: name, store, dispatcher, duties, onOverdue, ...term, onError });
 }
 
 async function endsWithin(

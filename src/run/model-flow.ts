@@ -4,10 +4,18 @@ import { isEndedRun, isEndedStep, type StepState } from './states.ts';
 /** Tell whether a step is one of those that are done when the run ends. */
 export const isFinally = (model: Model, step: number) => model.plan.steps[step]?.part === 'finally';
 
-/** Tell why nothing may begin now. */
-export function haltOf(model: Model): 'paused' | 'frozen' | undefined {
+/** Tell why no act may begin now. */
+export function actHaltOf(model: Model): 'paused' | 'frozen' | undefined {
   if (model.state === 'paused') return 'paused';
   return model.isFrozen ? 'frozen' : undefined;
+}
+
+/** Tell why nothing may begin now. What is held is given back in a frozen cluster too. */
+export function haltOf(model: Model): 'paused' | 'frozen' | undefined {
+  const halt = actHaltOf(model);
+  const hasFinally = model.steps.some((_, index) => isFinally(model, index));
+  const isMainOver = model.steps.every((_, index) => isFinally(model, index) || isOver(model, index));
+  return halt === 'frozen' && hasFinally && isMainOver ? undefined : halt;
 }
 
 /** A step is to be done: its next delivery stands in the outbox. */

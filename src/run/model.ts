@@ -12,6 +12,7 @@ import {
   wake,
 } from './model-control.ts';
 import {
+  actHaltOf,
   advance,
   cancel,
   close,
@@ -149,7 +150,7 @@ function accept(model: Model, step: ModelStep, op: ModelWrite): string {
   const inFinally = isFinally(model, op.step);
   if (op.op === 'acting') {
     if (model.state === 'aborting' && !inFinally) return 'aborting';
-    const halt = haltOf(model);
+    const halt = actHaltOf(model);
     if (halt === 'paused') model.stopped.add(op.step);
     if (halt) return halt;
     step.isActing = true;

@@ -6,6 +6,7 @@ import { parse } from 'yaml';
 import { CephflowError, describeError } from '../../src/base/errors.ts';
 import { loadConfig } from '../../src/cli/config.ts';
 import { configKeys } from '../../src/cli/config-schema.ts';
+import { describeRedis, redisPlaceOf } from '../../src/cli/redis-place.ts';
 import { runStateNames } from '../../src/run/states.ts';
 
 const example = new URL('../../config.example.yaml', import.meta.url);
@@ -68,7 +69,9 @@ describe('config', () => {
         return [at.join('.'), ...keysOf(inner, at)];
       });
     };
-    const shown = new Set(keysOf(parse(readFileSync(example, 'utf8')), []));
+    // what stands instead of something else is shown as a comment
+    const whole = readFileSync(example, 'utf8').replace(/^( +)# (?=[a-z-]+: )/gm, '$1');
+    const shown = new Set(keysOf(parse(whole), []));
     const known = new Set(configKeys().map((key) => key.path.join('.')));
     expect([...shown].filter((key) => !known.has(key))).toEqual([]);
     expect([...known].filter((key) => !shown.has(key)).sort()).toEqual([]);
@@ -180,6 +183,37 @@ describe('config', () => {
     expect(() => load(file)).toThrow(/redis\.url holds a password, and everybody may read this file/);
     chmodSync(file, 0o640);
     expect(load(file).redis?.url).toBe('redis://:pass@127.0.0.1:6379');
+  });
+
+  test('Redis behind sentinels', () => {
+    const secret = write('redis-password', 'geheim\n');
+    const text = 'redis: { sentinels: ["h1:1", "[::1]:2"], name: mymaster, password-file: redis-password }\n';
+    const { redis } = load(write('config.yaml', text));
+    expect(redis && redisPlaceOf(redis)).toEqual({
+      sentinels: ['h1:1', '[::1]:2'],
+      name: 'mymaster',
+      password: 'geheim',
+    });
+    expect(redis && describeRedis(redis)).toBe('mymaster (of the sentinels at h1:1, [::1]:2)');
+    chmodSync(secret, 0o644);
+    expect(refusal(text)).toBe(`CONFIG_INVALID  the config has a mistake
+  /bad.yaml:1:58: redis.password-file names /redis-password, which everybody may read; it may hold a password: type chmod 600 /redis-password
+  config.example.yaml shows every key with an example`);
+  });
+
+  test('Redis is either at a URL or behind sentinels', () => {
+    const mistake = (place: string, text: string) => `CONFIG_INVALID  the config has a mistake
+  /bad.yaml:1:${place}: ${text}
+  config.example.yaml shows every key with an example`;
+    const needs = 'redis needs url; or sentinels, and name: what they call the primary';
+    expect(refusal('redis: {}\n')).toBe(mistake('1', needs));
+    expect(refusal('redis: { sentinels: ["h1:1"] }\n')).toBe(mistake('1', needs));
+    expect(refusal('redis: { url: "redis://h", name: mymaster }\n')).toBe(
+      mistake('1', 'redis has url and what belongs to sentinels: keep one of them'),
+    );
+    expect(refusal('redis: { sentinels: ["h 1"], name: mymaster }\n')).toBe(
+      mistake('22', 'redis.sentinels.0 must be an address such as 192.0.2.11:26379'),
+    );
   });
 
   test('a named file that is absent is an error of its own', () => {

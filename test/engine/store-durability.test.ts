@@ -155,6 +155,14 @@ test('a Redis that is not there is named with its address', async () => {
   expect(await refusal(connectRedis('redis://:secret@127.0.0.1:1/', 'producer'))).toBe(
     'REDIS_UNREACHABLE Redis at redis://127.0.0.1:1 does not answer: connect ECONNREFUSED 127.0.0.1:1',
   );
+  const place = { sentinels: ['127.0.0.1:1', '127.0.0.1:2'], name: 'mymaster', password: 'secret' };
+  const thrown = await connectRedis(place, 'producer').catch((error: unknown) => error);
+  expect(thrown).toMatchObject({
+    code: 'REDIS_UNREACHABLE',
+    message:
+      'Redis at mymaster (of the sentinels at 127.0.0.1:1, 127.0.0.1:2) does not answer: none of the sentinels gives its address',
+    hint: 'is it running? check redis.sentinels and redis.name in the config and try again',
+  });
 });
 
 test('a Redis that goes away fails a command of a person within seconds', async () => {

@@ -111,14 +111,21 @@ local function set_run_state(value)
 end
 
 local is_frozen -- asked once a script
--- Why nothing new may begin in this run just now, or nil.
-local function halted()
+-- Why no act may begin in this run just now, or nil.
+local function no_act()
   if run_now == 'paused' or run_now == 'planned' then return run_now end
   if is_frozen == nil then
     local marks = redis.call('HMGET', root .. 'frozen', '*', head[3] or '')
     is_frozen = (marks[1] or marks[2]) and true or false
   end
   return is_frozen and 'frozen' or nil
+end
+
+-- Why nothing new may begin in this run just now, or nil. What is held is given back in a frozen cluster too.
+local function halted()
+  local why = no_act()
+  if why == 'frozen' and has_finally and redis.call('HGET', K.meta, 'mainLeft') == '0' then return nil end
+  return why
 end
 
 -- An act of a person is done once for each request id; the first answer is kept.

@@ -155,7 +155,7 @@ function ops.note(a)
   if not holds_lease(i, a[2]) then return { 'lost' } end
   if what == 'acting' then
     if is_ending(i) and not is_finally(i) then return { 'refused', undo_from and 'undoing' or 'aborting' } end
-    local why = halted()
+    local why = no_act()
     if why then
       if why ~= 'frozen' then redis.call('SADD', K.stopped, i) end
       return { 'refused', why }

@@ -173,7 +173,9 @@ describe('a run ends right although', () => {
     'a worker stands still past its lease and goes on, believing that it still owns its steps',
     () =>
       withRedis((server) => {
-        const canvas = chain(group([slow(2500), slow(2500), destroy(2500)]), step('world.set'));
+        const twice = () => step('world.slow', { ms: 2500, again_ms: 2500 });
+        const member = () => chain(twice(), step('world.set'));
+        const canvas = group([member(), member(), destroy(2500)]);
         return withScene({ redis: server.socket, canvas, workers: 1 }, async (scene) => {
           const [first] = scene.members;
           const pid = first?.child.pid ?? 0;

@@ -204,8 +204,8 @@ const tailBytes = 60_000;
 const aofOf = ({ folder }: PrivateRedis) => join(folder, 'appendonlydir');
 
 /**
- * Find where the last script's records before a place end. Redis 7.0 leaves a MULTI behind where a file ends within a
- * command of it; then the next start throws away the first records that were written after this one.
+ * Find where the last script's records before a place end. Where a file ends within a command of a MULTI, Redis 7.0.15
+ * forgets that script at its start but leaves the beginning of it in the file; the start after that one carries it out.
  */
 async function endOfRecord(file: string, before: number): Promise<number> {
   const exec = '*1\r\n$4\r\nEXEC\r\n';

@@ -142,6 +142,12 @@ test('checker: an act before its predecessor was recorded, unless Redis has lost
   expect(faultsOf({ events, options: { hasLostTail: true } })).toEqual([]);
 });
 
+test('checker: an act while another process is still at its predecessor', () => {
+  const lines = but(goodLines, 'b y 1 begin @20', 'a z 2 begin @12\n b y 1 begin @20\n a z 2 aborted @20');
+  expect(faultsOf({ lines })).toEqual(['r: b acted while a was still being acted on']);
+  expect(faultsOf({ lines, options: { stoppedPids: [2] } })).toEqual([]);
+});
+
 test('checker: a step that is done and never acted', () => {
   expect(faultsOf({ lines: but(goodLines, 'b y 1 effect @21\n', '') })).toEqual([
     'r: b is recorded as done and has not acted',

@@ -176,7 +176,7 @@ function* findOvertaking(facts: Facts): Generator<string> {
 }
 
 function* findMissingEffects(
-  { record: { plan, events }, acts: own }: Facts,
+  { record: { plan, events }, acts: own, options }: Facts,
   index: number,
   first: ActSeen,
 ): Generator<string> {
@@ -184,8 +184,13 @@ function* findMissingEffects(
     const { id = '' } = plan.steps[other] ?? {};
     const isDone = own.some((act) => act.step === id && (act.effectAt ?? first.beganAt) < first.beganAt);
     if (!isDone && wasDone(events, other)) yield `${first.step} acted before ${id} had its effect`;
+    else if (!options.hasLostTail && own.some((act) => act.step === id && isDuring(first, act, options)))
+      yield `${first.step} acted while ${id} was still being acted on`;
   }
 }
+
+const isDuring = (act: ActSeen, other: ActSeen, { stoppedPids = [] }: CheckOptions) =>
+  other.beganAt < act.beganAt && act.beganAt < other.last && !stoppedPids.includes(other.pid);
 
 function* findMissingRecords(
   { record: { plan }, done }: Facts,

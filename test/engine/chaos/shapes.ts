@@ -24,7 +24,7 @@ const shapes = {
     ),
   waits: () => chain(set(), group(repeat(6, (i) => wait(2 + (i % 3)))), set()),
   approvals: () => chain(set(), group([step('world.ask'), step('world.ask'), wait(3)]), set()),
-  severe: () => chain(set(), group([stop(), destroy(), chain(stop(), destroy())]), set()),
+  severe: () => chain(destroy(), group([stop(), destroy(), chain(stop(), destroy())]), set()),
   places: () =>
     chain(
       group(

@@ -35,9 +35,10 @@ export function worldTasks(world: World, reach: Reach = () => undefined): TaskLi
       name: 'world.slow',
       summary: 'Set, slowly at the first try',
       risk: 'changes',
-      params: { ms: ms() },
+      params: { ms: ms(), again_ms: integer('How long a further try takes', { default: 0 }) },
       done: isDone,
-      run: (values, it) => act(it, world.poll(it.step.run, it.step.id) === 1 ? Number(values.ms) : 0),
+      run: ({ ms, again_ms }, it) =>
+        act(it, Number(world.poll(it.step.run, it.step.id) === 1 ? ms : (again_ms ?? 0))),
     }),
     task({
       name: 'world.list',

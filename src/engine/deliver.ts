@@ -4,7 +4,7 @@ import type { JsonObject } from '../base/json.ts';
 import type { PlanStep } from '../plan/plan.ts';
 import { fail } from './failures.ts';
 import { growRun } from './grow.ts';
-import type { Completed, Grant } from './leases.ts';
+import type { ClaimAnswer, ClaimRequest, Completed, Grant } from './leases.ts';
 import type { LoadedTask } from './load-tasks.ts';
 import { mayBeHeld, releaseHold, renewHold } from './release.ts';
 import { doStep } from './step.ts';
@@ -31,24 +31,84 @@ const patienceMs = 100;
 /** Another worker may have what this one lacks, or an operator brings it: asked again so soon. */
 const otherWorkerMs = 30_000;
 
+/** Be the hands of a worker for one cluster. BullMQ's handlers have one each; what is free may take up more steps. */
+export interface Crew {
+  /** Take all that are free. */
+  borrow(): number;
+  /** Give some back that were not used. */
+  giveBack(count: number): void;
+  /** Let a borrowed hand do this; it is free again at its end. */
+  begin(work: () => Promise<void>): void;
+}
+
+/** Nobody but the one who carries the delivery out. */
+const noCrew: Crew = {
+  borrow: () => 0,
+  giveBack: () => undefined,
+  begin: (work) => void work(),
+};
+
 /**
- * Carry out one delivery: claim its step, do it, and whatever of the same run becomes ready and free meanwhile.
- * A delivery that is no longer valid is dropped.
+ * Carry out one delivery: claim its step, do it, and whatever of the same run becomes ready and free meanwhile, with all
+ * hands that are free. A delivery that is no longer valid is dropped.
  */
-export async function carryOut(delivery: Delivery, shop: Workshop, stopping: AbortSignal): Promise<void> {
+export async function carryOut(
+  delivery: Delivery,
+  shop: Workshop,
+  stopping: AbortSignal,
+  crew: Crew = noCrew,
+): Promise<void> {
   const { run, step } = delivery;
   if (delivery.renew) return renewHold(delivery, shop, stopping);
-  const request = { run, step, delivery: delivery.delivery, worker: shop.name, leaseMs: shop.leaseMs };
-  const answer = await shop.store.claim(request);
-  let grant = answer.kind === 'granted' ? answer.grant : undefined;
+  const more = shop.takesUsual && !shop.isDraining() ? crew.borrow() : 0;
+  const asked = { run, step, delivery: delivery.delivery, worker: shop.name, leaseMs: shop.leaseMs, more };
+  const answer = await claimOrGiveBack(asked, shop, crew);
+  if (answer.kind !== 'granted') return crew.giveBack(more);
+  handOut(answer.more, more, { shop, crew });
+  await goOn(answer.grant, shop, crew);
+}
+
+async function claimOrGiveBack(asked: ClaimRequest, shop: Workshop, crew: Crew): Promise<ClaimAnswer> {
+  try {
+    return await shop.store.claim(asked);
+  } catch (thrown) {
+    crew.giveBack(asked.more ?? 0);
+    throw thrown;
+  }
+}
+
+/** Let borrowed hands take up the steps that were claimed for them. */
+function handOut(
+  grants: readonly Grant[],
+  borrowed: number,
+  { shop, crew }: { readonly shop: Workshop; readonly crew: Crew },
+): void {
+  for (const grant of grants) crew.begin(() => goOn(grant, shop, crew));
+  crew.giveBack(borrowed - grants.length);
+}
+
+/** Do a step, and step after step of its run after it. */
+async function goOn(first: Grant, shop: Workshop, crew: Crew): Promise<void> {
   const untilMs = performance.now() + patienceMs;
+  let grant: Grant | undefined = first;
   for (let left = longestChain; grant && left > 0; left -= 1) {
-    const completed: Completed | undefined = await carryOutGrant(grant, shop, {
-      wantsNext: left > 1,
-      untilMs,
-    });
+    let borrowed = 0;
+    const borrow = () => {
+      borrowed = crew.borrow();
+      return borrowed;
+    };
+    const patience = { wantsNext: left > 1, untilMs, borrow };
+    const { run }: Grant = grant;
+    const completed: Completed | undefined = await carryOutGrant(grant, shop, patience).catch(
+      (thrown: unknown) => {
+        crew.giveBack(borrowed);
+        throw thrown;
+      },
+    );
     if (completed && completed.ready > 0) shop.dispatch(run);
-    grant = completed?.next;
+    const [next, ...others]: readonly Grant[] = completed?.next ?? [];
+    handOut(others, borrowed, { shop, crew });
+    grant = next;
   }
 }
 

@@ -31,6 +31,8 @@ export interface ClaimRequest extends StepRef {
   /** Name of the worker, for people: host and pid. */
   readonly worker: string;
   readonly leaseMs: number;
+  /** Claim so many more steps of the same run that are ready; absent: none. */
+  readonly more?: number;
 }
 
 /**
@@ -69,7 +71,7 @@ export interface Grant extends Held {
  * Whatever is not `granted`: drop the delivery, nothing is to be done.
  */
 export type ClaimAnswer =
-  | { readonly kind: 'granted'; readonly grant: Grant }
+  | { readonly kind: 'granted'; readonly grant: Grant; readonly more: readonly Grant[] }
   | { readonly kind: 'stale' | 'done' | 'ended' | 'no-place' | 'halted' };
 
 /** Tell whether a write was accepted. `lost`: the lease is no longer this worker's; stop at once. */
@@ -95,10 +97,14 @@ export interface Outcome {
   readonly undone?: number;
 }
 
-/** Ask for another step of the same run. `isPatient`: also when other runs wait for a worker. */
+/**
+ * Ask for so many more steps of the same run, a successor first. While other runs wait for a worker there is one at most,
+ * and none unless `isPatient`.
+ */
 export interface NextClaim {
   readonly worker: string;
   readonly leaseMs: number;
+  readonly count: number;
   readonly isPatient: boolean;
 }
 
@@ -107,8 +113,8 @@ export interface Completed {
   readonly kind: 'accepted' | 'duplicate' | 'lost';
   readonly ready: number;
   readonly runState: RunState;
-  /** The step claimed by `next`, where there was one. */
-  readonly next?: Grant;
+  /** The steps claimed by `next`. */
+  readonly next: readonly Grant[];
 }
 
 /** Give up the slot, not the step: asked again at `untilMs`, or (null) only when a person or a release wakes it. */

@@ -9,7 +9,7 @@ import { type GrownGraph, type Shape, shapeOf } from './store-shape.ts';
 /** Steps of one page: a page is the least that is read and unpacked, and the window of the compression is filled by it. */
 const pageSize = 256;
 /** Pages that a view keeps unpacked: what one worker is busy with, some MB. */
-const pagesKept = 48;
+const pagesKept = 16;
 /** Pages sent by one command. */
 const pagesAtOnce = 8;
 

@@ -78,11 +78,17 @@ function leaseCalls(context: StoreContext): LeaseCalls {
   const park = async ({ run, step, token }: Held, words: readonly ScriptArgument[]) =>
     (await context.step(run, 'park', [step, token, ...words])) as Written;
   return {
-    claim: async ({ run, step, delivery, worker, leaseMs }) => {
-      const args = [step, delivery, newToken(), worker, leaseMs];
-      const [kind, grant] = (await context.step(run, 'claim', args)) as [ClaimAnswer['kind'], RawGrant?];
+    claim: async ({ run, step, delivery, worker, leaseMs, more = 0 }) => {
+      const args = [step, delivery, newToken(), worker, leaseMs, newTokens(more)];
+      const answer = (await context.step(run, 'claim', args)) as [
+        ClaimAnswer['kind'],
+        RawGrant?,
+        RawGrant[]?,
+      ];
+      const [kind, grant, others = []] = answer;
       if (kind !== 'granted') return { kind };
-      return { kind, grant: readGrant(run, grant as RawGrant) };
+      const readOne = (raw: RawGrant) => readGrant(run, raw);
+      return { kind, grant: readOne(grant as RawGrant), more: others.map(readOne) };
     },
     complete: (held, outcome) => complete(context, held, outcome),
     park: (held, parking) => park(held, parkingWords(parking)),
@@ -152,12 +158,11 @@ async function complete(context: StoreContext, held: Held, outcome: Outcome): Pr
     context.lowWater,
     outcome.undone ?? '',
     ...nextWords(outcome.next),
-  ])) as [Completed['kind'], number, RunState, RawGrant?];
+  ])) as [Completed['kind'], number, RunState, RawGrant[]];
   const goesOn = outcome.state !== 'failed' || view.isFinally(step);
   const hasMore = kind === 'accepted' && goesOn && slice.next !== '';
   if (hasMore) await advanceAll(context, run, step, slice.next);
-  const answer = { kind, ready: ready + (hasMore ? 1 : 0), runState };
-  return next ? { ...answer, next: readGrant(run, next) } : answer;
+  return { kind, ready: ready + (hasMore ? 1 : 0), runState, next: next.map((raw) => readGrant(run, raw)) };
 }
 
 function outcomeWords({ state, output, error, mayHaveActed }: Outcome): readonly ScriptArgument[] {
@@ -170,7 +175,9 @@ function outcomeWords({ state, output, error, mayHaveActed }: Outcome): readonly
 }
 
 function nextWords(next: Outcome['next']): readonly ScriptArgument[] {
-  return next ? [newToken(), next.worker, next.leaseMs, next.isPatient ? '1' : '0'] : ['', '', '', ''];
+  return next
+    ? [newTokens(next.count), next.worker, next.leaseMs, next.isPatient ? '1' : '0']
+    : ['', '', '', ''];
 }
 
 const outcomeBytes = { succeeded: 's', failed: 'f', skipped: 'k' } as const;
@@ -206,6 +213,8 @@ function modeOf(acting: string | null | undefined, output: string | null | undef
   if (acting) return 'verify';
   return output ? 'read-back' : 'act';
 }
+
+const newTokens = (count: number) => Array.from({ length: count }, newToken).join('');
 
 /** Random bytes for so many tokens at once: asking for six of them costs as much as for a thousand. */
 const tokensDrawn = 256;

@@ -2,13 +2,14 @@ import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createLocalShell } from '../remote/local.ts';
 import type { InstanceFacts } from '../task/markers.ts';
+import { createCrew } from './crew.ts';
 import { carryOut } from './deliver.ts';
 import { createDispatcher, type Dispatcher } from './dispatcher.ts';
 import { type Hook, hookDuties } from './hooks.ts';
 import { type Leader, startLeader } from './leader.ts';
 import { createLeaseKeeper } from './lease.ts';
 import type { TaskLibrary } from './load-tasks.ts';
-import { openQueue, startConsumer } from './queue.ts';
+import { type Consumer, openQueue, startConsumer } from './queue.ts';
 import type { Delivery, Store } from './store.ts';
 import { openHookCursors } from './store-hooks.ts';
 import { watchKilledRuns } from './store-killed.ts';
@@ -73,12 +74,7 @@ export function startWorker(options: WorkerOptions): Worker {
     const error = understandThrown(thrown);
     log(`${error.code}: ${error.message}`);
   };
-  const dispatcher = createDispatcher({
-    store,
-    openQueue: (cluster, queue) =>
-      openQueue(redis, { prefix, cluster, ...(queue !== undefined && { queue }) }),
-    onError,
-  });
+  const dispatcher = dispatcherOf(options, onError);
   const aborting = new AbortController();
   const underWay = new Set<Promise<void>>();
   const state = { isDraining: false };
@@ -101,24 +97,27 @@ export function startWorker(options: WorkerOptions): Worker {
     random: Math.random,
     log,
   };
-  const handle = (delivery: Delivery) => {
-    const work = carryOut(delivery, shop, aborting.signal)
-      .catch(onError)
-      .finally(() => underWay.delete(work));
-    underWay.add(work);
-    return work;
+  const track = (work: Promise<void>) => {
+    const tracked = work.catch(onError).finally(() => underWay.delete(tracked));
+    underWay.add(tracked);
+    return tracked;
   };
   const killed = watchKilledRuns(redis, prefix, (run) => leases.check(run));
-  const { concurrency, leaseMs } = options;
-  const consumers = clusters.flatMap((cluster) =>
-    queues.map((queue) => {
-      const named = queue === usualQueue ? {} : { queue };
-      const timing = { lockMs: leaseMs, silenceMs: leaseMs };
-      const watched = { prefix, cluster, ...named, concurrency, ...timing, handle, onError, log };
-      return watchConsumer(watched, (plain) => startConsumer(redis, plain));
-    }),
-  );
+  const consumers = clusters.flatMap((cluster) => queues.map((queue) => consume(cluster, queue)));
   const leader = lead(options, dispatcher, onError);
+
+  function consume(cluster: string, queue: string): Consumer {
+    const { concurrency, leaseMs } = options;
+    const named = queue === usualQueue ? {} : { queue };
+    const timing = { lockMs: leaseMs, silenceMs: leaseMs };
+    const crew = createCrew(concurrency, track, (most) => consumer.limit(most));
+    const handle = (delivery: Delivery) =>
+      track(crew.busy(() => carryOut(delivery, shop, aborting.signal, crew)));
+    const watched = { prefix, cluster, ...named, concurrency, ...timing, handle, onError, log };
+    const consumer = watchConsumer(watched, (plain) => startConsumer(redis, plain));
+    return consumer;
+  }
+
   return {
     stop: async (graceMs) => {
       state.isDraining = true;
@@ -134,6 +133,18 @@ export function startWorker(options: WorkerOptions): Worker {
       await opened.close();
     },
   };
+}
+
+function dispatcherOf(
+  { redis, store, prefix }: WorkerOptions,
+  onError: (thrown: unknown) => void,
+): Dispatcher {
+  return createDispatcher({
+    store,
+    openQueue: (cluster, queue) =>
+      openQueue(redis, { prefix, cluster, ...(queue !== undefined && { queue }) }),
+    onError,
+  });
 }
 
 /** Take part in leading, with all that only the leader does. */

@@ -88,6 +88,8 @@ export interface Job {
 export interface Patience {
   readonly wantsNext: boolean;
   readonly untilMs: number;
+  /** Take all free hands of the worker for more steps; whoever asked gives back what it does not use. */
+  borrow(): number;
 }
 
 /** Name a step to the systems outside, stable over retries and crashes. */
@@ -193,7 +195,7 @@ export function pollMsOf({ step, shop, task }: Pick<Job, 'step' | 'shop' | 'task
 export function claimNext({ shop, patience }: Pick<Job, 'shop' | 'patience'>): Pick<Outcome, 'next'> {
   if (!patience.wantsNext || !shop.takesUsual || shop.isDraining()) return {};
   const isPatient = performance.now() < patience.untilMs;
-  return { next: { worker: shop.name, leaseMs: shop.leaseMs, isPatient } };
+  return { next: { worker: shop.name, leaseMs: shop.leaseMs, count: 1 + patience.borrow(), isPatient } };
 }
 
 /** Turn an error into what is recorded with the step. */

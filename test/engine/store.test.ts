@@ -164,19 +164,21 @@ describe('tokens', () => {
 
   test('complete claims the next step in the same round trip', async () => {
     const run = await start();
-    const next = { worker: 'w1', leaseMs: 60_000, isPatient: true };
+    const next = { worker: 'w1', leaseMs: 60_000, count: 1, isPatient: true };
     const first = await rig.store.complete(await rig.claim(run, 0), {
       state: 'succeeded',
       acted: true,
       next,
     });
-    expect(first.next?.step).toBe(1);
+    const [firstNext] = first.next;
+    expect(firstNext?.step).toBe(1);
     expect(await rig.states(run)).toBe('sRp');
-    if (!first.next) return;
-    const second = await rig.store.complete(first.next, { state: 'succeeded', acted: true, next });
-    if (!second.next) throw new Error('no next step');
-    const last = await rig.store.complete(second.next, { state: 'succeeded', acted: true, next });
-    expect(last).toEqual({ kind: 'accepted', ready: 0, runState: 'succeeded' });
+    if (!firstNext) return;
+    const second = await rig.store.complete(firstNext, { state: 'succeeded', acted: true, next });
+    const [secondNext] = second.next;
+    if (!secondNext) throw new Error('no next step');
+    const last = await rig.store.complete(secondNext, { state: 'succeeded', acted: true, next });
+    expect(last).toEqual({ kind: 'accepted', ready: 0, runState: 'succeeded', next: [] });
   });
 });
 

@@ -5,16 +5,43 @@
 local ops = {}
 local is_last = false
 
--- Take a step's lease for a delivery.
--- 1 step  2 delivery  3 token (8 characters, made by the caller)  4 worker  5 lease ms
--- Result: stale | done | ended | no-place | halted | granted, grant. A repeat with the same token gets the same grant.
+local TOKEN = 8 -- characters of a token; callers make them
+local TRIES = 3 -- steps without a place that are passed over before the worker goes back to its queue
+
+-- More steps of the same run for a worker that has free hands, one for each token: a successor of the one it ended first.
+local function next_grants(first, tokens, worker, lease_ms, patient)
+  local grants = {}
+  if tokens == '' or is_over(run_now) or halted() then return grants end
+  local count, tries = #tokens / TOKEN, TRIES
+  -- others wait for a worker: who has been at this run for a while goes back to the queue, where turns are taken
+  local queued = root .. 'queued'
+  if redis.call('SCARD', queued) - redis.call('SISMEMBER', queued, K.run) > 0 then
+    if not patient then return grants end
+    count = 1
+  end
+  if first and has_special and redis.call('HEXISTS', K.special, first) == 1 then first = nil end
+  while #grants < count and tries > 0 do
+    local candidate = first or first_ready(true)
+    first = nil
+    if not candidate then return grants end
+    local at = #grants * TOKEN
+    local granted = try_grant(candidate, string.sub(tokens, at + 1, at + TOKEN), worker, lease_ms)
+    if granted then grants[#grants + 1] = granted else tries = tries - 1 end
+  end
+  return grants
+end
+
+-- Take a step's lease for a delivery, and those of more steps that are ready.
+-- 1 step  2 delivery  3 token  4 worker  5 lease ms  6 tokens for more steps, one after the other, or ''
+-- Result: stale | done | ended | no-place | halted | granted, grant, more grants. A repeat with the same token gets the same
+--      grant.
 function ops.claim(a)
   local i, token = tonumber(a[1]), a[3]
   if not run_now then return { 'stale' } end
   if is_over(run_now) then return { 'ended' } end
   local s = state(K, i)
   if s == 'R' and token_of(i) == token then
-    return { 'granted', describe(i, token, delivery_of(K, i), begun_of(i)) }
+    return { 'granted', describe(i, token, delivery_of(K, i), begun_of(i)), {} }
   end
   if is_ended[s] or s == 'f' then return { 'done' } end
   if (s ~= 'r' and s ~= '?') or delivery_of(K, i) ~= tonumber(a[2]) then return { 'stale' } end
@@ -26,41 +53,22 @@ function ops.claim(a)
   local was_sent = redis.call('SISMEMBER', K.sent, i) == 1
   local granted = try_grant(i, token, a[4], tonumber(a[5]), was_sent)
   if not granted then return { 'no-place' } end
-  return { 'granted', granted }
-end
-
-local TRIES = 3 -- steps without a place that are passed over before the worker goes back to its queue
--- Another step of the same run for a worker that has a free hand: a successor of the one it ended first.
-local function next_grant(first, token, worker, lease_ms, patient)
-  if is_over(run_now) or halted() then return nil end
-  -- others wait for a worker: who has been at this run for a while goes back to the queue, where turns are taken
-  if not patient then
-    local queued = root .. 'queued'
-    if redis.call('SCARD', queued) - redis.call('SISMEMBER', queued, K.run) > 0 then return nil end
-  end
-  if first and has_special and redis.call('HEXISTS', K.special, first) == 1 then first = nil end
-  for _ = 1, TRIES do
-    local candidate = first or first_ready(true)
-    first = nil
-    if not candidate then return nil end
-    local granted = try_grant(candidate, token, worker, lease_ms)
-    if granted then return granted end
-  end
-  return nil
+  return { 'granted', granted, next_grants(nil, a[6], a[4], tonumber(a[5]), true) }
 end
 
 -- End a step. Accepted only if it is RUNNING and the token is the lease's: "not ended yet" is not enough once Redis has
 -- lost a tail.
 -- 1 step  2 token  3 state byte s | f | k  4 output or ''  5 error or ''  6 1: may have acted  7 successors, first slice
 -- 8 cursor where more follow, or ''  9 step whose hold is released, or ''  10 text for people or ''  11 low-water mark
--- 12 step that this one has undone, or ''  13 token for the next step, or ''  14 worker  15 lease ms  16 1: patient
--- Result: kind accepted | duplicate | lost, steps to dispatch, run state, grant of the next step or nothing
+-- 12 step that this one has undone, or ''  13 tokens for more steps, one after the other, or ''  14 worker  15 lease ms
+-- 16 1: patient
+-- Result: kind accepted | duplicate | lost, steps to dispatch, run state, grants of more steps
 function ops.complete(a)
   local i, token, byte = tonumber(a[1]), a[2], a[3]
-  local function result(kind, granted)
+  local function result(kind, grants)
     -- the last of a batch tells of all; one that got a step of the outbox has seen to it
     local is_wanted = is_last and has_ready() and redis.call('SCARD', K.sent) <= tonumber(a[11])
-    return { kind, is_wanted and 1 or 0, run_now or '', granted }
+    return { kind, is_wanted and 1 or 0, run_now or '', grants or {} }
   end
   if not holds_lease(i, token) then
     local s = state(K, i)
@@ -89,8 +97,7 @@ function ops.complete(a)
   else
     fail_step(i, a[6] == '1', true)
   end
-  if a[13] == '' then return result('accepted') end
-  return result('accepted', next_grant(first, a[13], a[14], tonumber(a[15]), a[16] == '1'))
+  return result('accepted', next_grants(first, a[13], a[14], tonumber(a[15]), a[16] == '1'))
 end
 
 -- Give up the slot, not the step.

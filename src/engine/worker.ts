@@ -86,7 +86,7 @@ export function startWorker(options: WorkerOptions): Worker {
     tasks: options.tasks,
     runFacts: rememberRuns(store),
     cluster: opened.get,
-    dispatch: (run) => dispatcher.poke(run),
+    dispatch: (run) => dispatcher.pokeLater(run),
     isDraining: () => state.isDraining,
     name,
     leases,

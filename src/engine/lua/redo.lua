@@ -6,9 +6,16 @@ local by, reason, request = ARGV[1], ARGV[2], ARGV[3]
 local known = answered(request)
 if known then return { 'ok', tonumber(known) } end
 if is_over(run_now) or run_now == 'aborting' or undo_from then return { 'refused', 'the run is ' .. run_now } end
+-- the gate of the finally steps opens once
+if redis.call('HGET', K.meta, 'mainLeft') == '0' then return { 'refused', 'its last steps are under way: they give back what it holds' } end
 for n = 5, #ARGV, 3 do
   local i = tonumber(ARGV[n])
   local s = state(K, i)
+  for other in string.gmatch(ARGV[n + 2], '%d+') do
+    if redis.call('HEXISTS', K.cut, other) == 1 then
+      return { 'refused', 'step ' .. other .. ' has just ended and its followers are being counted: try again in a moment' }
+    end
+  end
   if s == 'R' or s == '?' or (s == 'w' and is_under_way(i)) then
     return { 'refused', 'step ' .. i .. ' is ' .. state_names[s] .. ': wait until it has ended' }
   end

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
-import type { Held } from '../../src/engine/leases.ts';
 import { CephflowError } from '../../src/base/errors.ts';
+import type { Held } from '../../src/engine/leases.ts';
 import type { Plan, PlanStep } from '../../src/plan/plan.ts';
 import { planOf } from './plans.ts';
 import type { Rig } from './store-rig.ts';

@@ -154,6 +154,11 @@ export const errorCodes = {
   },
   RUN_UNDONE: { exit: 6, disposition: 'stop', about: 'The run was taken back by an operator.' },
   LOCK_HELD: { exit: 75, disposition: 'retry', about: 'Another run holds what this one needs.' },
+  RUN_DAMAGED: {
+    exit: 70,
+    disposition: 'stop',
+    about: 'The records of a run contradict one another; `cephflow doctor --repair` mends what it can.',
+  },
   INTERNAL: { exit: 70, disposition: 'stop', about: 'A defect in cephflow.' },
 } as const satisfies Record<string, CodeFacts>;
 

@@ -7,6 +7,7 @@ import { connectRedis } from '../engine/redis.ts';
 import type { Store } from '../engine/store.ts';
 import { openStore } from '../engine/store-open.ts';
 import { createKeeper } from './agent-keeper.ts';
+import { examineStore } from './examine-store.ts';
 import type { Check, Finding } from './finding.ts';
 import type { EngineParts, Wire } from './parts.ts';
 
@@ -80,7 +81,12 @@ export function createEngineParts(wire: Wire, warn: (text: string) => void): Eng
       return { isRunning, pid: status?.pid, unfinished: status?.unfinished, stateDir, ...status?.serves };
     },
     stopAgent: () => stopAgent(stateDir),
-    examine: (check) => examineEngine(wire, check),
+    examine: async function* (check, repairBy) {
+      yield* examineEngine(wire, check);
+      // only who repairs has the agent go on with what is mended
+      if (repairBy) yield* examineStore(await parts.store(), { check, self: wire.self, repairBy });
+      else yield* examineRecords(wire, check);
+    },
     close: async () => {
       // one that could not be opened was told to whoever asked for it
       await (await opened?.catch(() => undefined))?.close();
@@ -95,6 +101,19 @@ export function createEngineParts(wire: Wire, warn: (text: string) => void): Eng
 
 async function connectStore(url: string): Promise<Store> {
   return openStore(await connectRedis(url, 'producer'), { prefix: storePrefix });
+}
+
+/** Look at the records without starting anything: not where Redis does not run, or does not answer, which was told. */
+async function* examineRecords({ stateDir, config, self }: Wire, check: Check): AsyncGenerator<Finding> {
+  const { redis } = await config();
+  const place = redis?.url ?? (await findEmbeddedRedis(stateDir))?.socket;
+  const store = place === undefined ? undefined : await connectStore(place).catch(() => undefined);
+  if (!store) return;
+  try {
+    yield* examineStore(store, { check, self });
+  } finally {
+    await store.close();
+  }
 }
 
 async function* examineEngine(wire: Wire, check: Check): AsyncGenerator<Finding> {

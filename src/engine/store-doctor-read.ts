@@ -57,7 +57,7 @@ export interface Evidence {
 export type RunSet = 'unfinished' | 'runs' | 'ended' | 'drafts' | 'queued' | 'outbox';
 
 /** Say how one part of a run's plan is kept. */
-export interface PlanEvidence {
+interface PlanEvidence {
   readonly key: string;
   readonly fields: number;
   /** Seconds until it is thrown away; -1 for ever, -2 gone. */

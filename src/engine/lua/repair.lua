@@ -96,7 +96,7 @@ local sets = { unfinished = 'S', queued = 'S', outbox = 'S', runs = 'Z', ended =
 function orders.set(name, wanted)
   local kind, key = sets[name], root .. name
   -- what is sent changes while the states do not
-  if name == 'queued' and run_now and (redis.call('SCARD', K.sent) > 0) ~= (wanted == '1') then return false end
+  if name == 'queued' and run_now and not is_over(run_now) and (redis.call('SCARD', K.sent) > 0) ~= (wanted == '1') then return false end
   if wanted == '0' then return redis.call(kind .. 'REM', key, K.run) == 1 end
   if kind == 'S' then return redis.call('SADD', key, K.run) == 1 end
   local score = name == 'ended' and (redis.call('HGET', K.meta, 'endedMs') or now) or 0

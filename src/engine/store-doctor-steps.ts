@@ -45,10 +45,12 @@ function* checkLeft(evidence: Evidence, view: PlanView, { left }: Expected): Gen
     const fix: Fix[] = shouldBe === 0 ? [['ready', step]] : [];
     found.push({ kind: 'dependency', step, is: String(is), shouldBe: String(shouldBe), text, fix });
   }
-  // all are mended by one write
-  for (const [at, one] of found.entries())
-    yield at === 0 ? { ...one, fix: [['dep', mended], ...one.fix] } : one;
+  // one write mends all of them: its order is given once
+  for (const one of found) yield canMend(one) ? { ...one, fix: [['dep', mended], ...one.fix] } : one;
 }
+
+/** A step that has begun too early cannot be called back. */
+const canMend = ({ kind, fix }: Diagnosis) => kind !== 'early' || fix.length > 0;
 
 const isTooEarly = (state: string) => state !== '' && 'rRw?'.includes(state);
 

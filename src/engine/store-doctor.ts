@@ -105,10 +105,16 @@ async function callRepair(
   const reason = [actor.reason, [...told.map(({ text }) => text), ...more].join('; ')]
     .filter(Boolean)
     .join(': ');
-  const orders = curable.flatMap(({ fix }) => fix).sort(([a], [b]) => order.indexOf(a) - order.indexOf(b));
+  const orders = [...uniqueFixes(curable)].sort(([a], [b]) => order.indexOf(a) - order.indexOf(b));
   const words = orders.flatMap(([op, first = '', second = '']): ScriptArgument[] => [op, first, second]);
   const answer = await context.call('repair', run, [...sums, guard, actor.by, reason, ...words]);
   return answer as ['ok' | 'moved', number];
+}
+
+/** Many findings may be mended by one order. */
+function uniqueFixes(curable: readonly Diagnosis[]): Iterable<Fix> {
+  const fixes = curable.flatMap(({ fix }) => fix);
+  return new Map(fixes.map((fix) => [fix[0] === 'dep' ? 'dep' : fix.join(' '), fix])).values();
 }
 
 const sha1 = (bytes: string | Buffer) => createHash('sha1').update(bytes).digest('hex');

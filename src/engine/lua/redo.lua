@@ -6,8 +6,9 @@ local by, reason, request = ARGV[1], ARGV[2], ARGV[3]
 local known = answered(request)
 if known then return { 'ok', tonumber(known) } end
 if is_over(run_now) or run_now == 'aborting' or undo_from then return { 'refused', 'the run is ' .. run_now } end
--- the gate of the finally steps opens once
-if redis.call('HGET', K.meta, 'mainLeft') == '0' then return { 'refused', 'its last steps are under way: they give back what it holds' } end
+if redis.call('HGET', K.meta, 'mainLeft') == '0' then
+  return { 'refused', 'its last steps are under way: they give back what the run holds' }
+end
 for n = 5, #ARGV, 3 do
   local i = tonumber(ARGV[n])
   local s = state(K, i)

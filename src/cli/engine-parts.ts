@@ -4,7 +4,7 @@ import { type Control, createControl } from '../engine/control.ts';
 import { findEmbeddedRedis, isUnreachable, openOnEmbedded, stopEmbeddedRedis } from '../engine/embedded.ts';
 import { findProgram } from '../engine/processes.ts';
 import { connectRedis } from '../engine/redis.ts';
-import type { Store } from '../engine/store.ts';
+import type { Actor, Store } from '../engine/store.ts';
 import { openStore } from '../engine/store-open.ts';
 import { createKeeper } from './agent-keeper.ts';
 import { examineStore } from './examine-store.ts';
@@ -81,12 +81,7 @@ export function createEngineParts(wire: Wire, warn: (text: string) => void): Eng
       return { isRunning, pid: status?.pid, unfinished: status?.unfinished, stateDir, ...status?.serves };
     },
     stopAgent: () => stopAgent(stateDir),
-    examine: async function* (check, repairBy) {
-      yield* examineEngine(wire, check);
-      // only who repairs has the agent go on with what is mended
-      if (repairBy) yield* examineStore(await parts.store(), { check, self: wire.self, repairBy });
-      else yield* examineRecords(wire, check);
-    },
+    examine: (check, repairBy) => examineAll(wire, { check, repairBy, store: parts.store }),
     close: async () => {
       // one that could not be opened was told to whoever asked for it
       await (await opened?.catch(() => undefined))?.close();
@@ -103,10 +98,23 @@ async function connectStore(url: string): Promise<Store> {
   return openStore(await connectRedis(url, 'producer'), { prefix: storePrefix });
 }
 
+interface Examination {
+  readonly check: Check;
+  readonly repairBy: Actor | undefined;
+  store(): Promise<Store>;
+}
+
+/** Only who repairs starts what does not run, and has the agent go on with what is mended. */
+async function* examineAll(wire: Wire, { check, repairBy, store }: Examination): AsyncGenerator<Finding> {
+  yield* examineEngine(wire, check);
+  if (repairBy) yield* examineStore(await store(), { check, self: wire.self, repairBy });
+  else yield* examineRecords(wire, check);
+}
+
 /** Look at the records without starting anything: not where Redis does not run, or does not answer, which was told. */
 async function* examineRecords({ stateDir, config, self }: Wire, check: Check): AsyncGenerator<Finding> {
   const { redis } = await config();
-  const place = redis?.url ?? (await findEmbeddedRedis(stateDir))?.socket;
+  const place = redis ? redis.url : (await findEmbeddedRedis(stateDir))?.socket;
   const store = place === undefined ? undefined : await connectStore(place).catch(() => undefined);
   if (!store) return;
   try {

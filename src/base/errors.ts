@@ -163,6 +163,11 @@ export const errorCodes = {
     disposition: 'retry',
     about: 'Another run, or a command that still runs on a node, holds what this one needs.',
   },
+  RUN_DAMAGED: {
+    exit: 70,
+    disposition: 'stop',
+    about: 'The records of a run contradict one another; `cephflow doctor --repair` mends what it can.',
+  },
   INTERNAL: { exit: 70, disposition: 'stop', about: 'A defect in cephflow.' },
 } as const satisfies Record<string, CodeFacts>;
 

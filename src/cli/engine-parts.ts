@@ -5,9 +5,10 @@ import { findEmbeddedRedis, isUnreachable, openOnEmbedded, stopEmbeddedRedis } f
 import { findProgram } from '../engine/processes.ts';
 import { connectRedis } from '../engine/redis.ts';
 import type { RedisPlace } from '../engine/redis-place.ts';
-import type { Store } from '../engine/store.ts';
+import type { Actor, Store } from '../engine/store.ts';
 import { openStore } from '../engine/store-open.ts';
 import { createKeeper } from './agent-keeper.ts';
+import { examineStore } from './examine-store.ts';
 import type { Check, Finding } from './finding.ts';
 import type { EngineParts, Wire } from './parts.ts';
 import { describeRedis, redisPlaceOf } from './redis-place.ts';
@@ -81,7 +82,7 @@ export function createEngineParts(wire: Wire, warn: (text: string) => void): Eng
     },
     stopAgent: () => stopAgent(stateDir),
     ...createStoreMarkers(wire),
-    examine: (check) => examineEngine(wire, check),
+    examine: (check, repairBy) => examineAll(wire, { check, repairBy, store: parts.store }),
     close: async () => {
       // one that could not be opened was told to whoever asked for it
       await (await opened?.catch(() => undefined))?.close();
@@ -96,6 +97,32 @@ export function createEngineParts(wire: Wire, warn: (text: string) => void): Eng
 
 async function connectStore(place: RedisPlace): Promise<Store> {
   return openStore(await connectRedis(place, 'producer'), { prefix: storePrefix });
+}
+
+interface Examination {
+  readonly check: Check;
+  readonly repairBy: Actor | undefined;
+  store(): Promise<Store>;
+}
+
+/** Only who repairs starts what does not run, and has the agent go on with what is mended. */
+async function* examineAll(wire: Wire, { check, repairBy, store }: Examination): AsyncGenerator<Finding> {
+  yield* examineEngine(wire, check);
+  if (repairBy) yield* examineStore(await store(), { check, self: wire.self, repairBy });
+  else yield* examineRecords(wire, check);
+}
+
+/** Look at the records without starting anything: not where Redis does not run, or does not answer, which was told. */
+async function* examineRecords({ stateDir, config, self }: Wire, check: Check): AsyncGenerator<Finding> {
+  const { redis } = await config();
+  const place = redis ? redisPlaceOf(redis) : (await findEmbeddedRedis(stateDir))?.socket;
+  const store = place === undefined ? undefined : await connectStore(place).catch(() => undefined);
+  if (!store) return;
+  try {
+    yield* examineStore(store, { check, self });
+  } finally {
+    await store.close();
+  }
 }
 
 async function* examineEngine(wire: Wire, check: Check): AsyncGenerator<Finding> {

@@ -1,5 +1,6 @@
 import { connect } from 'node:net';
 import { asCephflowError, CephflowError } from '../base/errors.ts';
+import type { Actor } from '../engine/store.ts';
 import type { ReadSystems } from '../engine/systems.ts';
 import type { OsdMap } from '../task/ceph.ts';
 import { examineMarkers } from './examine-markers.ts';
@@ -16,8 +17,11 @@ const systemMs = 60_000;
 
 const ok = (name: string, text: string): Finding => ({ name, level: 'ok', text, exitCode: 0 });
 
-/** Look at this machine, Redis, the agent, Ceph, its nodes, monitoring and mail, one after the other. Only reads. */
-export async function* examine(wire: Wire): AsyncGenerator<Finding> {
+/**
+ * Look at this machine, Redis, the agent, the records of runs, Ceph, its nodes, monitoring and mail, one after the other.
+ * Only reads, unless the records are to be mended: `repairBy`.
+ */
+export async function* examine(wire: Wire, repairBy?: Actor): AsyncGenerator<Finding> {
   yield ok('node', `Node ${process.version}`);
   const config = await check('config', async () => {
     const { files, clusters } = await wire.config();
@@ -27,7 +31,7 @@ export async function* examine(wire: Wire): AsyncGenerator<Finding> {
   yield config;
   if (config.level === 'FAIL') return;
   yield check('tasks', async () => `${(await wire.library()).size} tasks`);
-  yield* (await wire.engine()).examine(check);
+  yield* (await wire.engine()).examine(check, repairBy);
   yield* examineCluster(wire);
   yield* examineOutside(wire);
 }

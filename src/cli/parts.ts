@@ -1,6 +1,6 @@
 import type { Control } from '../engine/control.ts';
 import type { TaskLibrary } from '../engine/load-tasks.ts';
-import type { Store } from '../engine/store.ts';
+import type { Actor, Store } from '../engine/store.ts';
 import type { StoreFreeze } from '../engine/store-freeze.ts';
 import type { Systems } from '../engine/systems.ts';
 import type { Config } from './config.ts';
@@ -88,6 +88,7 @@ export interface EngineParts extends StoreMarkers {
   agentState(): Promise<AgentState>;
   /** @returns how many runs are unfinished; undefined where none lived */
   stopAgent(): Promise<{ readonly unfinished: number } | undefined>;
-  examine(check: Check): AsyncGenerator<Finding>;
+  /** Look at Redis, the agent and the records; with `repairBy` mend those, in whose name. */
+  examine(check: Check, repairBy?: Actor): AsyncGenerator<Finding>;
   close(): Promise<void>;
 }

@@ -2,6 +2,7 @@ import { CephflowError } from '../base/errors.ts';
 import type { Actor, StoreControl } from './store.ts';
 import type { StoreContext } from './store-context.ts';
 import { createRun } from './store-create.ts';
+import { repair } from './store-doctor.ts';
 import { advanceAll, sweepAll } from './store-flow.ts';
 import { unlock } from './store-locks.ts';
 import type { PlanView } from './store-plan.ts';
@@ -48,6 +49,7 @@ export function storeControl(context: StoreContext): StoreControl {
       await act({ act: 'decide', run, step, actor: withRequest, more: [JSON.stringify(decision), ''] });
     },
     wake: async (run, step) => (await act({ act: 'wake', run, step, actor: { by: '' } })) === 1,
+    repair: (run, actor) => repair(context, run, actor),
     unlock: (name, holder, actor) => unlock(context, name, holder, actor),
   };
 }

@@ -6,6 +6,7 @@ import { type RunState, type StepState, stepStateOf, stepStates } from '../run/s
 import type { StepRef } from './leases.ts';
 import type { RunBrief, RunHead, RunSnapshot, StoreReads } from './store.ts';
 import { type StoreContext, unknownRun } from './store-context.ts';
+import { examine } from './store-doctor.ts';
 import { listLocks } from './store-locks.ts';
 import { readAudit, readEvent, readHead, readHolds, readViews, type StreamEntry } from './store-views.ts';
 
@@ -46,6 +47,7 @@ export function storeReads(context: StoreContext): StoreReads {
     unfinishedRuns: async () => (await ask(redis.smembers(keys.unfinished))).sort(),
     outputs: (run, steps) => readOutputs(context, run, steps),
     events: (run, after, options) => readEvents(context, run, { after, ...options }),
+    examine: (run) => examine(context, run),
     audit: async (run) => (await ask(redis.xrange(keys.ofRun(run, 'audit'), '-', '+'))).map(readAudit),
   };
 }

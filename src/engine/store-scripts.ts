@@ -36,6 +36,8 @@ export interface StoreKeys {
   readonly runs: string;
   readonly unfinished: string;
   readonly ended: string;
+  /** Runs that have deliveries nobody has claimed. */
+  readonly queued: string;
   readonly drafts: string;
   readonly plans: string;
   readonly locks: string;
@@ -47,6 +49,8 @@ export interface StoreKeys {
   readonly killed: string;
   plan(hash: string): string;
   lock(name: string): string;
+  /** The one lock of a cluster for acts that stop or destroy. */
+  act(fsid: string): string;
   ofRun(run: string, name: string): string;
 }
 
@@ -58,6 +62,7 @@ export function storeKeys(prefix: string): StoreKeys {
     runs: `${prefix}:runs`,
     unfinished: `${prefix}:unfinished`,
     ended: `${prefix}:ended`,
+    queued: `${prefix}:queued`,
     drafts: `${prefix}:drafts`,
     plans: `${prefix}:plans`,
     locks: `${prefix}:locks`,
@@ -68,6 +73,7 @@ export function storeKeys(prefix: string): StoreKeys {
     killed: `${prefix}:killed`,
     plan: (hash) => `${prefix}:plan:${hash}`,
     lock: (name) => `${prefix}:lock:${name}`,
+    act: (fsid) => `${prefix}:act:${fsid}`,
     ofRun: (run, name) => `${prefix}:{${run}}:${name}`,
   };
 }

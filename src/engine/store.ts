@@ -84,6 +84,36 @@ export interface LockView {
   readonly waiters: readonly { readonly run: string; readonly step?: number }[];
 }
 
+/**
+ * Say what is wrong with the records of a run, in one sentence for people. `run` is '' where it belongs to none. `is` and
+ * `shouldBe` are for programs.
+ */
+export interface StoreFinding {
+  readonly run: string;
+  readonly kind:
+    | 'dependency'
+    | 'counter'
+    | 'state'
+    | 'ready'
+    | 'stuck'
+    | 'early'
+    | 'unswept'
+    | 'timer'
+    | 'slice'
+    | 'place'
+    | 'set'
+    | 'lock'
+    | 'hold'
+    | 'plan'
+    | 'size';
+  readonly step?: number;
+  readonly is: string;
+  readonly shouldBe: string;
+  readonly text: string;
+  /** False: a person must see to it. */
+  readonly canRepair: boolean;
+}
+
 /** What faces call: acts of people. All audited; all throw CONTROL_REFUSED with the reason where the state forbids them. */
 export interface StoreControl {
   /**
@@ -122,6 +152,11 @@ export interface StoreControl {
     holder: { readonly run: string; readonly step?: number },
     actor: Actor,
   ): Promise<boolean>;
+  /**
+   * Mend what `examine` finds, as far as a script can. No step is ended, and none that runs is touched.
+   * @returns how many findings were mended. @throws CONTROL_REFUSED when the run changes faster than it can be examined
+   */
+  repair(run: string, actor: Actor): Promise<number>;
 }
 
 /** Be the least of a run that a worker or follower needs. */
@@ -172,6 +207,11 @@ export interface StoreReads {
     options?: { readonly limit?: number; readonly waitMs?: number; readonly signal?: AbortSignal },
   ): Promise<readonly RunEvent[]>;
   audit(run: string): Promise<readonly AuditEntry[]>;
+  /**
+   * Compare counters, sets, timers, places and locks of a run with its states and its plan. Of an unknown run: what is
+   * left of it. '' for what belongs to no run, and for all that is left of runs that are not unfinished.
+   */
+  examine(run: string): Promise<readonly StoreFinding[]>;
 }
 
 /** What dispatchers and the leader call. */

@@ -1,6 +1,8 @@
+import type { Actor } from '../../engine/store.ts';
 import { type AddCommand, outputOption } from '../context.ts';
 import { examine } from '../examine.ts';
 import type { Finding } from '../finding.ts';
+import type { Wire } from '../parts.ts';
 import { toJson } from '../table.ts';
 import { wrapSentence } from '../text.ts';
 
@@ -8,12 +10,14 @@ import { wrapSentence } from '../text.ts';
 export const addDoctor: AddCommand = (program, start) => {
   program
     .command('doctor')
-    .description('look at everything cephflow needs; nothing is changed')
+    .description('look at everything cephflow needs, and at the records of its runs')
+    .option('--repair', 'mend records that contradict one another; no step is ended or begun by hand')
+    .option('--reason <text>', 'what the record of a repair says besides your name')
     .addOption(outputOption())
-    .action((_options: unknown, command) =>
+    .action((options: RepairOptions, command) =>
       start(command, async ({ globals, io, wire }) => {
         const findings: Finding[] = [];
-        for await (const finding of examine(wire)) {
+        for await (const finding of examine(wire, repairBy(wire, options))) {
           findings.push(finding);
           if (globals.output === 'text') io.data(describe(finding, io.dataWidth));
         }
@@ -23,6 +27,16 @@ export const addDoctor: AddCommand = (program, start) => {
       }),
     );
 };
+
+interface RepairOptions {
+  readonly repair?: boolean;
+  readonly reason?: string;
+}
+
+function repairBy(wire: Wire, { repair, reason }: RepairOptions): Actor | undefined {
+  if (!repair) return undefined;
+  return { by: wire.by(), ...(reason !== undefined && { reason }) };
+}
 
 function describe({ name, level, text, fix }: Finding, width: number | undefined): string {
   const nameWidth = width === undefined ? 22 : 15;

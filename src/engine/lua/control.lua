@@ -45,16 +45,16 @@ function acts.resume()
   set_run_state(usual_state())
   -- what was sent may have been dropped meanwhile; what was about to act asks again
   for _, step in ipairs(redis.call('SMEMBERS', K.sent)) do put_back(tonumber(step)) end
-  for _, step in ipairs(redis.call('SMEMBERS', K.stopped)) do wake(K, tonumber(step)) end
-  redis.call('DEL', K.stopped)
-  redis.call('SADD', outbox, K.run)
+  leave_pause()
   return ok(0)
 end
 
 function acts.abort()
   if over == 'aborting' then return { 'refused', 'the run is being aborted already' } end
-  redis.call('HSET', K.meta, 'sweep', 0)
+  local counted = undo_from and math.min(undo_from, tonumber(redis.call('HGET', K.meta, 'sweep') or undo_from)) or 0
+  redis.call('HSET', K.meta, 'sweep', 0, 'swept', counted)
   set_run_state('aborting')
+  if over == 'paused' then leave_pause() end
   local more = sweep()
   return ok(0, more)
 end
@@ -88,6 +88,7 @@ function acts.retry()
   if state(K, i) ~= 'f' or is_finally(i) then
     return { 'refused', 'the step is ' .. state_names[state(K, i)] .. ': only a failed or waiting one can be retried' }
   end
+  if is_ending(i) then return { 'refused', 'the run is being undone' } end
   retry_one(i)
   return ok(1)
 end
@@ -97,7 +98,7 @@ acts['retry-all'] = function()
   local all, parts, count = redis.call('GET', K.st) or '', redis.call('GET', K.part) or '', 0
   local at = string.find(all, 'f', 1, true)
   while at do
-    if string.sub(parts, at, at) == 'm' then
+    if string.sub(parts, at, at) == 'm' and not is_ending(at - 1) then
       retry_one(at - 1)
       count = count + 1
     end
@@ -108,7 +109,7 @@ acts['retry-all'] = function()
 end
 
 local function refuse_to_end(s)
-  local may = s == 'r' or s == 'w' or s == '?' or (s == 'f' and over ~= 'aborting' and not is_finally(i))
+  local may = s == 'r' or s == 'w' or s == '?' or (s == 'f' and not is_ending(i) and not is_finally(i))
   if may then return nil end
   local why = s == 'p' and 'it has not begun; skip what it waits for, or wait until it is ready'
     or s == 'R' and 'a worker is busy with it; wait until it has ended or waits' or 'it has ended'

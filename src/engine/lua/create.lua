@@ -9,6 +9,9 @@ local given = cjson.decode(ARGV[1])
 for field, value in pairs(given) do redis.call('HSET', K.meta, field, value) end
 local meta = { 'state', 'running', 'createdMs', now, 'planKey', ARGV[7] }
 redis.call('HSET', K.meta, unpack(meta))
+-- common.lua read these before there was a run
+has_places, has_special = string.find(given.flags, 'p', 1, true) ~= nil, string.find(given.flags, 'x', 1, true) ~= nil
+has_finally = given.finally ~= ''
 local name, holder = take_locks(cjson.decode(given.locks), K.run .. '|', K.run)
 if name and ARGV[11] ~= '1' then
   for _, lock in ipairs(cjson.decode(given.locks)) do

@@ -93,6 +93,13 @@ local function finish_step(i, byte, successors, more, was_running)
   return first
 end
 
+-- A failed main step of a run that is ending is counted as ended once: by failing, or by the sweep that comes by. `swept`:
+-- up to there an earlier sweep has counted (undo, then abort).
+local function is_swept(i)
+  local marks = redis.call('HMGET', K.meta, 'sweep', 'swept')
+  return not marks[1] or i < tonumber(marks[1]) or i < tonumber(marks[2] or '0')
+end
+
 -- A main step fails: the run waits for a person, unless it is ending anyway.
 local function fail_step(i, may_have_acted, was_running)
   close_step(i, 'f', was_running)
@@ -102,13 +109,13 @@ local function fail_step(i, may_have_acted, was_running)
   end
   forget(i, 'wqW')
   forget_observed(i)
-  redis.call('HINCRBY', K.meta, 'failed', 1)
-  if is_ending(i) then
+  if not is_ending(i) then
+    redis.call('HINCRBY', K.meta, 'failed', 1)
+    if run_now == 'running' or run_now == 'undoing' then set_run_state('failed') end
+  elseif is_swept(i) then
     free_locks(i)
     give_back_places(i)
     settle(false, 1)
-  elseif run_now == 'running' or run_now == 'undoing' then
-    set_run_state('failed')
   end
 end
 
@@ -119,6 +126,7 @@ local function sweep()
   if from < 0 then return false end
   local states, parts = redis.call('GETRANGE', K.st, from, from + SWEPT - 1), redis.call('GETRANGE', K.part, from, from + SWEPT - 1)
   local is_killed = is_over(run_now)
+  local swept = tonumber(redis.call('HGET', K.meta, 'swept') or '0')
   local last = run_now == 'aborting' and math.huge or (undo_from or math.huge) - 1
   local count = 0
   for n = 1, #states do
@@ -136,7 +144,7 @@ local function sweep()
       if s == 'p' or ((s == 'r' or s == 'w') and not is_under_way(i)) then
         cancel(i)
         count = count + 1
-      elseif s == 'f' then
+      elseif s == 'f' and i >= swept then
         free_locks(i)
         give_back_places(i)
         count = count + 1
@@ -197,11 +205,20 @@ local function put_back(i)
   make_ready(K, i, s)
 end
 
+-- A run that was paused goes on, whatever it becomes: what was about to act asks again, what was put back is sent.
+local function leave_pause()
+  for _, step in ipairs(redis.call('SMEMBERS', K.stopped)) do wake(K, tonumber(step)) end
+  redis.call('DEL', K.stopped)
+  redis.call('SADD', outbox, K.run)
+end
+
 start_planned = function(run)
   local k = keys_of(run)
   if redis.call('HGET', k.meta, 'state') ~= 'planned' then return end
   if take_locks(cjson.decode(redis.call('HGET', k.meta, 'locks')), run .. '|', run) then return end
-  redis.call('HSET', k.meta, 'state', 'running')
+  -- a person may have marked a step as failed meanwhile
+  local begun = tonumber(redis.call('HGET', k.meta, 'failed')) > 0 and 'failed' or 'running'
+  redis.call('HSET', k.meta, 'state', begun)
   redis.call('SADD', outbox, run)
-  event(k, 'run-state-changed', 't', 'running')
+  event(k, 'run-state-changed', 't', begun)
 end

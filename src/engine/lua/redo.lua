@@ -12,6 +12,11 @@ end
 for n = 5, #ARGV, 3 do
   local i = tonumber(ARGV[n])
   local s = state(K, i)
+  for other in string.gmatch(ARGV[n + 2], '%d+') do
+    if redis.call('HEXISTS', K.cut, other) == 1 then
+      return { 'refused', 'step ' .. other .. ' has just ended and its followers are being counted: try again in a moment' }
+    end
+  end
   if s == 'R' or s == '?' or (s == 'w' and is_under_way(i)) then
     return { 'refused', 'step ' .. i .. ' is ' .. state_names[s] .. ': wait until it has ended' }
   end

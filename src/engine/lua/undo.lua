@@ -26,7 +26,9 @@ redis.call('HINCRBY', K.meta, 'mainLeft', 1)
 redis.call('HINCRBY', K.meta, 'steps', 1)
 redis.call('HSET', K.meta, 'failed', 0)
 undo_from = first
+local was_paused = run_now == 'paused'
 set_run_state('undoing')
+if was_paused then leave_pause() end
 make_ready(K, first)
 answer(request, 0)
 audit('undo', by, reason, '')

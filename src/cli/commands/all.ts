@@ -1,10 +1,12 @@
 import type { AddCommand } from '../context.ts';
 import { addAgent } from './agent.ts';
 import { addControl } from './control.ts';
+import { addRunControl } from './control-run.ts';
 import { addDoctor } from './doctor.ts';
 import { addFollowing } from './follow-run.ts';
 import { addLibrary } from './library.ts';
 import { addLint } from './lint.ts';
+import { addLock } from './lock.ts';
 import { addRuns } from './runs.ts';
 import { addShow } from './show.ts';
 import { addStarting } from './start.ts';
@@ -17,6 +19,8 @@ export const allCommands: readonly AddCommand[] = [
   addShow,
   addFollowing,
   addControl,
+  addRunControl,
+  addLock,
   addLint,
   addLibrary,
   addDoctor,

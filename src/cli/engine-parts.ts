@@ -5,13 +5,22 @@ import { findEmbeddedRedis, isUnreachable, openOnEmbedded, stopEmbeddedRedis } f
 import { findProgram } from '../engine/processes.ts';
 import { connectRedis } from '../engine/redis.ts';
 import type { Store } from '../engine/store.ts';
+import type { StoreOptions } from '../engine/store-context.ts';
 import { openStore } from '../engine/store-open.ts';
 import { createKeeper } from './agent-keeper.ts';
+import type { Config } from './config.ts';
 import type { Check, Finding } from './finding.ts';
 import type { EngineParts, Wire } from './parts.ts';
+import { tasksOf } from './start-run.ts';
 
 /** Prefix of every key in Redis. */
 export const storePrefix = 'cephflow';
+
+/** Say how the store of a config is opened. */
+export function storeOptions({ engine: { retention } }: Pick<Config, 'engine'>): StoreOptions {
+  const { succeeded, other } = retention;
+  return { prefix: storePrefix, retention: { succeededMs: succeeded, otherMs: other } };
+}
 
 /**
  * Put the engine's parts together for a command of a person.
@@ -26,10 +35,11 @@ export function createEngineParts(wire: Wire, warn: (text: string) => void): Eng
     if (await isEmbedded()) await keeper.keepGoing(store);
   };
   const open = async () => {
-    const { redis } = await wire.config();
-    if (redis) return connectStore(redis.url);
+    const config = await wire.config();
+    const { redis } = config;
+    if (redis) return connectStore(redis.url, config);
     return openOnEmbedded({ stateDir, searchPath }, async (socket) => {
-      const store = await connectStore(socket);
+      const store = await connectStore(socket, config);
       try {
         await keeper.keepGoing(store);
         return store;
@@ -46,7 +56,7 @@ export function createEngineParts(wire: Wire, warn: (text: string) => void): Eng
     },
     control: async () => {
       const store = await parts.store();
-      const control = createControl(store);
+      const control = createControl(store, { tasks: async () => tasksOf(await wire.library()) });
       const startRun: Control['startRun'] = async (plan, actor) => {
         if (await isEmbedded()) await keeper.makeReady(store, [plan.cluster]);
         return control.startRun(plan, actor);
@@ -93,15 +103,16 @@ export function createEngineParts(wire: Wire, warn: (text: string) => void): Eng
   return parts;
 }
 
-async function connectStore(url: string): Promise<Store> {
-  return openStore(await connectRedis(url, 'producer'), { prefix: storePrefix });
+async function connectStore(url: string, config: Config): Promise<Store> {
+  return openStore(await connectRedis(url, 'producer'), storeOptions(config));
 }
 
 async function* examineEngine(wire: Wire, check: Check): AsyncGenerator<Finding> {
-  const { redis } = await wire.config();
+  const config = await wire.config();
+  const { redis } = config;
   if (redis) {
     yield check('redis', async () => {
-      const store = await connectStore(redis.url);
+      const store = await connectStore(redis.url, config);
       const unfinished = await store.unfinishedRuns().finally(() => store.close());
       return `${new URL(redis.url).host} answers; ${unfinished.length} unfinished runs`;
     });

@@ -39,10 +39,16 @@ export function describeFailures(plan: Plan, snapshot: RunSnapshot, { self, widt
     'what you can do:',
     `  once more:    ${self} retry ${run}${failed.length === 1 ? '' : ` --step ${id}`}`,
     `  leave it out: ${self} skip ${run} --step ${id} --confirm ${id} --reason "…"`,
-    ...(isTakenBack(plan) ? [] : [`  take it back: ${self} undo ${run} --reason "…"`]),
+    ...(hasNoWayBack(plan, snapshot) ? [] : [`  take it back: ${self} undo ${run} --reason "…"`]),
     `  give up:      ${self} abort ${run} --reason "…"`,
     `  look closer:  ${self} logs ${run} ${id}`,
   ].join('\n');
+}
+
+/** What has destroyed data cannot be taken back, nor what is being taken back already. */
+function hasNoWayBack(plan: Plan, { views }: RunSnapshot): boolean {
+  const hasDestroyed = views.some(({ acted, step }) => acted && plan.steps[step]?.risk === 'destroys-data');
+  return hasDestroyed || isTakenBack(plan);
 }
 
 /** What an error advises is about a run that can still go on. */

@@ -6,7 +6,7 @@ import type { Store } from '../engine/store.ts';
 import { openStore } from '../engine/store-open.ts';
 import { startWorker, type Worker } from '../engine/worker.ts';
 import type { Config } from './config.ts';
-import { storePrefix } from './engine-parts.ts';
+import { storeOptions, storePrefix } from './engine-parts.ts';
 import type { Io } from './io.ts';
 import { formatMoment } from './lines.ts';
 import type { Wire } from './parts.ts';
@@ -29,6 +29,8 @@ interface Labour {
 export interface WorkerWishes {
   readonly concurrency?: number;
   readonly name?: string;
+  /** Names of the queues that it serves. */
+  readonly queue?: readonly string[];
 }
 
 /**
@@ -86,19 +88,21 @@ export async function beAgent({ wire, io }: Labour): Promise<void> {
 async function begin(
   { wire, io }: Labour,
   url: string,
-  { concurrency, name }: WorkerWishes,
+  { concurrency, name, queue }: WorkerWishes,
 ): Promise<{ readonly worker: Worker; readonly store: Store; readonly name: string }> {
   const config = await wire.config();
   const tasks = await wire.library();
   const redis = await connectRedis(url, 'worker');
-  const store = await openStore(redis, { prefix: storePrefix });
+  const store = await openStore(redis, storeOptions(config));
   const unique = name === undefined ? wire.process : `${name}@${wire.process}`;
   const { lease, poll } = config.engine;
+  const queues = queue ?? config.engine.queues;
   const worker = startWorker({
     redis,
     store,
     prefix: storePrefix,
     clusters: Object.keys(config.clusters),
+    ...(queues === undefined ? {} : { queues: [...new Set(queues)] }),
     systemsFor: (cluster) => wire.workerSystems(cluster, logLine(io)),
     tasks,
     concurrency: concurrency ?? config.engine.concurrency ?? usualConcurrency,

@@ -73,7 +73,7 @@ export interface Control {
 }
 
 /** Say what acts of people need besides the store. */
-export interface ControlParts {
+interface ControlParts {
   /** Sends what became ready at once; without it the leader does, within a second. */
   readonly dispatch?: (run: string) => void;
   /** The task library, for undo: what it does not know has no way back. Absent: it is empty. */

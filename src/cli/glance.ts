@@ -6,7 +6,7 @@ import { describeFailures, describeQuestions, type Telling } from './failures.ts
 import { describeLockWaits } from './held-locks.ts';
 import { describeLeftBehind } from './left-behind.ts';
 import { formatMoment, shortRun } from './lines.ts';
-import { countDone, countUndone, describeWait, isTakenBack, waitingSteps } from './progress.ts';
+import { countDone, describeFar, describeWait, isTakenBack, waitingSteps } from './progress.ts';
 import { wrapSentence } from './text.ts';
 
 /** Waits and works named at a glance; the table has them all. */
@@ -48,7 +48,7 @@ function headLine(plan: Plan, snapshot: RunSnapshot): string {
       : `in ${formatDuration(endedMs - createdMs)}, ended ${formatMoment(endedMs)}`;
   const skipped = counts.skipped ? ` (${counts.skipped} skipped)` : '';
   const far = isTakenBack(plan)
-    ? `${countUndone(plan, states)} taken back`
+    ? describeFar(plan, states)
     : `${countDone(plan, states)} steps done${skipped}`;
   return `run ${shortRun(run)}  ${what}: ${state.toUpperCase()} ${when}, ${far}`;
 }

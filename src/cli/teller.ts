@@ -12,14 +12,7 @@ import { describeLockWaits } from './held-locks.ts';
 import { describeLeftBehind } from './left-behind.ts';
 import { eventLine, lineWriter, shortRun } from './lines.ts';
 import { createNoiseFilter } from './noise.ts';
-import {
-  countDone,
-  countUndone,
-  describeProgress,
-  describeWait,
-  isTakenBack,
-  waitingSteps,
-} from './progress.ts';
+import { createTally, describeFar, describeProgress, describeWait, waitingSteps } from './progress.ts';
 
 /** Waits told again with a heartbeat: the longest ones; `show` has them all. */
 const waitsAtHeartbeat = 5;
@@ -47,7 +40,7 @@ export function createTeller(told: Told, before: readonly StepState[]) {
   const isJson = globals.output === 'json';
   const noise = createNoiseFilter();
   const asked = new Set<string>();
-  const states: (StepState | undefined)[] = [...before];
+  const tally = createTally(plan, before);
   let haltTold: RunState | undefined;
   const write = lineWriter(run, io.dataWidth);
   return {
@@ -59,9 +52,9 @@ export function createTeller(told: Told, before: readonly StepState[]) {
         return;
       }
       if (event.kind === 'step-state-changed' && event.step !== undefined)
-        states[event.step] = event.state as StepState;
+        tally.set(event.step, event.state as StepState);
       const line = noise.isNews(event)
-        ? eventLine(write, plan(), enrich(event, snapshot, howFar(plan(), states)))
+        ? eventLine(write, plan(), enrich(event, snapshot, tally.far()))
         : undefined;
       if (line !== undefined && !globals.quiet) io.data(line);
     },
@@ -129,10 +122,7 @@ function describeEnd(plan: Plan, snapshot: RunSnapshot): string {
     ({ kind }, index) => kind !== 'barrier' && states[index] === 'cancelled',
   ).length;
   const never = cancelled === 0 ? '' : `, ${cancelled} cancelled`;
-  const far = isTakenBack(plan)
-    ? `${countUndone(plan, states)} taken back`
-    : `${countDone(plan, states)} done`;
-  return `run ${shortRun(run)} ${state}: ${far} in ${took}${skipped}${never}`;
+  return `run ${shortRun(run)} ${state}: ${describeFar(plan, states)} in ${took}${skipped}${never}`;
 }
 
 /** Say that nothing new begins in a run, and what changes that. */
@@ -150,18 +140,8 @@ function describeHalt(
   ].join('\n');
 }
 
-const howFar = (plan: Plan, states: readonly (StepState | undefined)[]): HowFar => ({
-  done: `${countDone(plan, states)} done`,
-  undone: `${countUndone(plan, states)} taken back`,
-});
-
-interface HowFar {
-  readonly done: string;
-  readonly undone: string;
-}
-
 /** Put into an event's sentence what only the snapshot or the follower knows. */
-function enrich(event: RunEvent, snapshot: RunSnapshot, far: HowFar): RunEvent {
+function enrich(event: RunEvent, snapshot: RunSnapshot, far: string): RunEvent {
   const { kind } = event;
   if (kind !== 'step-waits' && kind !== 'step-state-changed') return event;
   const text = kind === 'step-waits' ? sentenceOfWait(event, snapshot) : sentenceOfState(event, far);
@@ -177,11 +157,10 @@ function sentenceOfWait({ step, data }: RunEvent, { views, nowMs }: RunSnapshot)
   return waiting && waiting.reason === reason ? describeWait(waiting, nowMs) : undefined;
 }
 
-function sentenceOfState({ state, text, attempt }: RunEvent, far: HowFar): string | undefined {
-  if (state === 'succeeded' || state === 'skipped')
-    return text === undefined ? far.done : `${text} (${far.done})`;
+function sentenceOfState({ state, text, attempt }: RunEvent, far: string): string | undefined {
+  if (state === 'succeeded' || state === 'skipped') return text === undefined ? far : `${text} (${far})`;
   if (text !== undefined) return undefined;
-  if (state === 'undone') return far.undone;
+  if (state === 'undone') return far;
   if (state === 'unknown') return 'its worker is gone; whether the act happened is found out now';
   return state === 'running' && attempt !== undefined && attempt > 1 ? `attempt ${attempt}` : undefined;
 }

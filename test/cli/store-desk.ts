@@ -18,6 +18,8 @@ interface Said {
 export interface StoreDesk {
   readonly rig: Rig;
   readonly desk: Desk;
+  /** Path of the config. */
+  readonly config: string;
   start(steps: readonly StepSketch[], more?: Partial<Plan>, waits?: true): Promise<string>;
   /** Type a command about a run, as `user`, who is ada unless said otherwise. */
   type(run: string, words: readonly string[], user?: string): Promise<Said>;
@@ -32,8 +34,8 @@ export interface StoreDesk {
 /** Characters of a run's id that people see. */
 export const short = (run: string) => run.slice(-4);
 
-/** Have a desk and a Redis for the tests of a file. */
-export function storeDesk(): StoreDesk {
+/** Have a desk and a Redis for the tests of a file. `more`: what stands in the config besides, in the folder given. */
+export function storeDesk(more: (dir: string) => string = () => 'clusters: { lab: {} }\n'): StoreDesk {
   const held: { server?: PrivateRedis; rig?: Rig; desk?: Desk; config?: string } = {};
   beforeAll(async () => {
     const port = await freePort();
@@ -41,7 +43,7 @@ export function storeDesk(): StoreDesk {
     held.rig = await openRig(held.server, 1000, storePrefix);
     held.desk = openDesk();
     const redis = `redis: { url: "redis://127.0.0.1:${port}/0" }`;
-    held.config = held.desk.write('config.yaml', `clusters: { lab: {} }\n${redis}\n`);
+    held.config = held.desk.write('config.yaml', `${redis}\n${more(held.desk.dir)}`);
   });
   afterAll(async () => {
     held.desk?.leave();
@@ -56,8 +58,11 @@ export function storeDesk(): StoreDesk {
     get desk() {
       return held.desk as Desk;
     },
-    start: (steps, more, waits) =>
-      rig().store.createRun(planOf(steps, more), { by: 'ann@adm1', ...(waits && { waits }) }),
+    get config() {
+      return held.config ?? '';
+    },
+    start: (steps, about, waits) =>
+      rig().store.createRun(planOf(steps, about), { by: 'ann@adm1', ...(waits && { waits }) }),
     type: async (run, words, user = 'ada') => {
       const line = ['--config', held.config ?? '', ...words];
       const { code, stdout, stderr } = await (held.desk as Desk).type(line, { USER: user });

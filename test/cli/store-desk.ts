@@ -1,5 +1,4 @@
 import { afterAll, beforeAll } from 'vitest';
-import { storePrefix } from '../../src/cli/engine-parts.ts';
 import type { Plan } from '../../src/plan/plan.ts';
 import { planOf, type StepSketch } from '../engine/plans.ts';
 import { type PrivateRedis, startRedis } from '../engine/private-redis.ts';
@@ -40,7 +39,7 @@ export function storeDesk(more: (dir: string) => string = () => 'clusters: { lab
   beforeAll(async () => {
     const port = await freePort();
     held.server = await startRedis(['--port', String(port), '--bind', '127.0.0.1']);
-    held.rig = await openRig(held.server, 1000, storePrefix);
+    held.rig = await openRig(held.server, 1000, 'cephflow');
     held.desk = openDesk();
     const redis = `redis: { url: "redis://127.0.0.1:${port}/0" }`;
     held.config = held.desk.write('config.yaml', `${redis}\n${more(held.desk.dir)}`);

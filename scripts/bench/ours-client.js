@@ -20,7 +20,7 @@ const dispatcher = createDispatcher({
     throw error;
   },
 });
-const control = createControl(store, (run) => dispatcher.poke(run));
+const control = createControl(store, { dispatch: (run) => dispatcher.poke(run) });
 answerUsage();
 tell('ready');
 await told('go');

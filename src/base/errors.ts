@@ -35,6 +35,11 @@ export const errorCodes = {
     disposition: 'stop',
     about: 'The run or step is not in a state that allows this act.',
   },
+  APPROVER_REQUIRED: {
+    exit: 77,
+    disposition: 'stop',
+    about: 'The playbook names who may decide about the step, and it is somebody else.',
+  },
   PLAYBOOK_INVALID: {
     exit: 78,
     disposition: 'stop',

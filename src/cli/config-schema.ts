@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { parseDuration } from '../base/duration.ts';
 import { runStateNames, stepStates } from '../run/states.ts';
+import { queueName } from './queue-name.ts';
 
 /** Highest number of steps that one worker may carry out at a time: each may hold an ssh connection. */
 const mostConcurrency = 1000;
@@ -18,6 +19,9 @@ const duration = z
   .string(say('a duration such as 30s, 10m or 12h'))
   .refine((value) => parseDuration(value) !== undefined, say('a duration such as 30s, 10m or 12h'))
   .transform((value) => parseDuration(value) ?? 0);
+const queue = z
+  .string(say('a text'))
+  .regex(queueName, say('a name of lower-case letters, digits and hyphens, such as fast'));
 const folders = z.array(path, say('a list of folders'));
 
 const urlOf = (protocols: readonly string[], example: string) =>
@@ -131,6 +135,12 @@ export const configSchema = map({
       .min(1, say(`a whole number, 1 to ${mostConcurrency}`))
       .max(mostConcurrency, say(`a whole number, 1 to ${mostConcurrency}`))
       .optional(),
+    queues: z
+      .array(queue, say('a list of names of queues'))
+      .min(1, say('a list of names of queues, or absent'))
+      .optional(),
+    // a week and a month: that is when somebody asks
+    retention: map({ succeeded: duration.prefault('7d'), other: duration.prefault('30d') }).prefault({}),
   }).prefault({}),
   monitoring: map({
     alertmanager: map({

@@ -17,9 +17,18 @@ export type Start = (command: Command, work: (context: Context) => Promise<numbe
 /** Add one command, or several of one kind, to the program. */
 export type AddCommand = (program: Command, start: Start) => void;
 
+/** Describe the argument that names a run. */
+export const runArgument = ['<run>', 'id of a run, a unique beginning or end of it, or @latest'] as const;
+
 /** Offer `-o text|json` on a command that shows data. */
 export const outputOption = (): Option =>
   new Option('-o, --output <format>', 'how data is shown').choices(['text', 'json']).default('text');
+
+/** Put into the help of a command how it is typed. */
+export function withExample(command: Command, ...lines: readonly string[]): Command {
+  const title = lines.length === 1 ? 'Example:' : 'Examples:';
+  return command.addHelpText('after', ['', title, ...lines.map((line) => `  ${line}`)].join('\n'));
+}
 
 /** Collect an option that may be given several times. */
 export const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value];

@@ -6,13 +6,22 @@ import { findProgram } from '../engine/processes.ts';
 import { connectRedis } from '../engine/redis.ts';
 import type { RedisPlace } from '../engine/redis-place.ts';
 import type { Actor, Store } from '../engine/store.ts';
+import type { StoreOptions } from '../engine/store-context.ts';
 import { openStore } from '../engine/store-open.ts';
 import { createKeeper } from './agent-keeper.ts';
+import type { Config } from './config.ts';
 import { examineStore } from './examine-store.ts';
 import type { Check, Finding } from './finding.ts';
 import type { EngineParts, Wire } from './parts.ts';
 import { describeRedis, redisPlaceOf } from './redis-place.ts';
+import { tasksOf } from './start-run.ts';
 import { createStoreMarkers, storePrefix } from './store-markers.ts';
+
+/** Say how the store of a config is opened. */
+export function storeOptions({ engine: { retention } }: Pick<Config, 'engine'>): StoreOptions {
+  const { succeeded, other } = retention;
+  return { prefix: storePrefix, retention: { succeededMs: succeeded, otherMs: other } };
+}
 
 /**
  * Put the engine's parts together for a command of a person.
@@ -27,10 +36,11 @@ export function createEngineParts(wire: Wire, warn: (text: string) => void): Eng
     if (await isEmbedded()) await keeper.keepGoing(store);
   };
   const open = async () => {
-    const { redis } = await wire.config();
-    if (redis) return connectStore(redisPlaceOf(redis));
+    const config = await wire.config();
+    const { redis } = config;
+    if (redis) return connectStore(redisPlaceOf(redis), config);
     return openOnEmbedded({ stateDir, searchPath }, async (socket) => {
-      const store = await connectStore(socket);
+      const store = await connectStore(socket, config);
       try {
         await keeper.keepGoing(store);
         return store;
@@ -47,7 +57,7 @@ export function createEngineParts(wire: Wire, warn: (text: string) => void): Eng
     },
     control: async () => {
       const store = await parts.store();
-      const control = createControl(store);
+      const control = createControl(store, { tasks: async () => tasksOf(await wire.library()) });
       const startRun: Control['startRun'] = async (plan, actor) => {
         if (await isEmbedded()) await keeper.makeReady(store, [plan.cluster]);
         return control.startRun(plan, actor);
@@ -95,8 +105,8 @@ export function createEngineParts(wire: Wire, warn: (text: string) => void): Eng
   return parts;
 }
 
-async function connectStore(place: RedisPlace): Promise<Store> {
-  return openStore(await connectRedis(place, 'producer'), { prefix: storePrefix });
+async function connectStore(place: RedisPlace, config: Config): Promise<Store> {
+  return openStore(await connectRedis(place, 'producer'), storeOptions(config));
 }
 
 interface Examination {
@@ -113,10 +123,12 @@ async function* examineAll(wire: Wire, { check, repairBy, store }: Examination):
 }
 
 /** Look at the records without starting anything: not where Redis does not run, or does not answer, which was told. */
-async function* examineRecords({ stateDir, config, self }: Wire, check: Check): AsyncGenerator<Finding> {
-  const { redis } = await config();
+async function* examineRecords(wire: Wire, check: Check): AsyncGenerator<Finding> {
+  const { stateDir, self } = wire;
+  const config = await wire.config();
+  const { redis } = config;
   const place = redis ? redisPlaceOf(redis) : (await findEmbeddedRedis(stateDir))?.socket;
-  const store = place === undefined ? undefined : await connectStore(place).catch(() => undefined);
+  const store = place === undefined ? undefined : await connectStore(place, config).catch(() => undefined);
   if (!store) return;
   try {
     yield* examineStore(store, { check, self });
@@ -126,10 +138,11 @@ async function* examineRecords({ stateDir, config, self }: Wire, check: Check): 
 }
 
 async function* examineEngine(wire: Wire, check: Check): AsyncGenerator<Finding> {
-  const { redis } = await wire.config();
+  const config = await wire.config();
+  const { redis } = config;
   if (redis) {
     yield check('redis', async () => {
-      const store = await connectStore(redisPlaceOf(redis));
+      const store = await connectStore(redisPlaceOf(redis), config);
       const unfinished = await store.unfinishedRuns().finally(() => store.close());
       return `${describeRedis(redis)} answers; ${unfinished.length} unfinished runs`;
     });

@@ -1,8 +1,9 @@
 import type { StepError } from '../engine/leases.ts';
 import type { RunSnapshot } from '../engine/store.ts';
-import type { Plan } from '../plan/plan.ts';
+import type { Plan, PlanStep } from '../plan/plan.ts';
 import { isEndedRun, type StepState } from '../run/states.ts';
 import { shortRun } from './lines.ts';
+import { isTakenBack } from './progress.ts';
 import { wrapSentence } from './text.ts';
 
 /** Say how texts are written: how this cephflow is called, and the columns of the terminal, where there is one. */
@@ -38,9 +39,16 @@ export function describeFailures(plan: Plan, snapshot: RunSnapshot, { self, widt
     'what you can do:',
     `  once more:    ${self} retry ${run}${failed.length === 1 ? '' : ` --step ${id}`}`,
     `  leave it out: ${self} skip ${run} --step ${id} --confirm ${id} --reason "…"`,
+    ...(hasNoWayBack(plan, snapshot) ? [] : [`  take it back: ${self} undo ${run} --reason "…"`]),
     `  give up:      ${self} abort ${run} --reason "…"`,
     `  look closer:  ${self} logs ${run} ${id}`,
   ].join('\n');
+}
+
+/** What has destroyed data cannot be taken back, nor what is being taken back already. */
+function hasNoWayBack(plan: Plan, { views }: RunSnapshot): boolean {
+  const hasDestroyed = views.some(({ acted, step }) => acted && plan.steps[step]?.risk === 'destroys-data');
+  return hasDestroyed || isTakenBack(plan);
 }
 
 /** What an error advises is about a run that can still go on. */
@@ -80,19 +88,27 @@ export function describeQuestions(plan: Plan, snapshot: RunSnapshot, telling: Te
   return snapshot.views
     .filter((view) => view.state === 'waiting' && view.waiting?.question !== undefined)
     .map(({ step, waiting }) => {
-      const asked = { step: plan.steps[step]?.id ?? '', question: waiting?.question ?? '' };
+      const { id = '', approvers } = plan.steps[step] ?? {};
+      const asked = { step: id, approvers, question: waiting?.question ?? '' };
       return describeQuestion(shortRun(snapshot.run), asked, telling);
     })
     .join('\n');
 }
 
+interface Asked {
+  readonly step: string;
+  readonly question: string;
+  readonly approvers: PlanStep['approvers'];
+}
+
 function describeQuestion(
   run: string,
-  { step, question }: { readonly step: string; readonly question: string },
+  { step, question, approvers }: Asked,
   { self, width }: Telling,
 ): string {
   return [
     wrapSentence(`run ${run} asks: ${question}`, width, '    '),
+    ...(approvers === undefined ? [] : [`  who: only ${approvers.join(' or ')} may answer`]),
     `  yes: ${self} approve ${run} ${step}`,
     `  no:  ${self} reject ${run} ${step} --comment "…"`,
   ].join('\n');

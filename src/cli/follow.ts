@@ -2,6 +2,7 @@ import type { RunSnapshot, Store } from '../engine/store.ts';
 import type { RunEvent } from '../run/events.ts';
 import { isEndedRun } from '../run/states.ts';
 import type { Context } from './context.ts';
+import { type GrowingPlan, growingPlan, stepsIn } from './growing-plan.ts';
 import { shortRun, tellFailures } from './lines.ts';
 import type { Wire } from './parts.ts';
 import { createTeller, type Told } from './teller.ts';
@@ -21,7 +22,7 @@ const stillMs = 15_000;
  * Follow a run line by line until it is over or failed; waits for a person are followed through.
  * ^C, a lost terminal and SIGTERM end the following, never the run.
  * @param options `fromStart`: tell everything since the run began; else only what is new, after one summary line
- * @returns exit code: 0 succeeded, 1 failed or left-over, 3 rejected by a person, 6 aborted, 130, 129 or 143 detached
+ * @returns exit code: 0 succeeded, 1 failed or left-over, 3 rejected by a person, 6 aborted or undone, 130, 129 or 143 detached
  */
 export async function follow(
   context: Context,
@@ -30,7 +31,7 @@ export async function follow(
 ): Promise<number> {
   const { io, wire } = context;
   const store = await wire.store();
-  const plan = await store.plan(run);
+  const plan = await growingPlan(store, run);
   const leave = watchSignals();
   try {
     const outcome = await followUntilEnd({ context, store, plan, run }, options.fromStart, leave.signal);
@@ -43,7 +44,8 @@ export async function follow(
   }
 }
 
-interface Followed extends Told {
+interface Followed extends Omit<Told, 'plan'> {
+  readonly plan: GrowingPlan;
   readonly store: Store;
 }
 
@@ -55,12 +57,13 @@ async function followUntilEnd(
   const { context, store, plan, run } = followed;
   let snapshot = await store.snapshot(run);
   let seq = fromStart ? '0' : snapshot.lastSeq;
-  const teller = createTeller({ context, plan, run }, fromStart ? [] : snapshot.states);
+  await plan.reach(snapshot.states.length);
+  const teller = createTeller({ context, plan: plan.now, run }, fromStart ? [] : snapshot.states);
   const rhythm = createRhythm(context.wire);
   if (!fromStart) teller.heartbeat(snapshot);
   // ends with the run, with its failure or with the follower's own end: a run may wait for days
   while (!signal.aborted) {
-    teller.questions(snapshot);
+    await tellStanding(teller, store, snapshot);
     // the end is believed only with all that was told before it: else last lines would be lost
     if (isAtEnd(snapshot) && seq === snapshot.lastSeq) return teller.end(snapshot);
     await rhythm.revive();
@@ -68,11 +71,22 @@ async function followUntilEnd(
     const beat = rhythm.beat(events.length > 0);
     if (beat !== undefined || isAtEnd(snapshot) || events.some(mayMatter))
       snapshot = await store.snapshot(run);
+    await plan.reach(Math.max(snapshot.states.length, stepsIn(events)));
     for (const event of tellFailures(events, snapshot)) teller.event(event, snapshot);
     seq = events.at(-1)?.seq ?? seq;
     if (beat !== undefined) teller[beat](snapshot);
   }
   return undefined;
+}
+
+/** Tell what keeps a run from going on, where that is news. */
+async function tellStanding(
+  teller: ReturnType<typeof createTeller>,
+  store: Store,
+  snapshot: RunSnapshot,
+): Promise<void> {
+  teller.questions(snapshot);
+  teller.halt(snapshot, snapshot.state === 'planned' ? await store.locks() : []);
 }
 
 const isAtEnd = ({ state }: RunSnapshot) => isEndedRun(state) || state === 'failed';

@@ -1,22 +1,33 @@
 import { formatDuration } from '../base/duration.ts';
-import type { RunSnapshot } from '../engine/store.ts';
+import type { LockView, RunSnapshot } from '../engine/store.ts';
 import type { Plan } from '../plan/plan.ts';
-import { isEndedRun } from '../run/states.ts';
+import { isEndedRun, type RunState } from '../run/states.ts';
 import { describeFailures, describeQuestions, type Telling } from './failures.ts';
+import { describeLockWaits } from './held-locks.ts';
 import { describeLeftBehind } from './left-behind.ts';
 import { formatMoment, shortRun } from './lines.ts';
-import { countDone, describeWait, waitingSteps } from './progress.ts';
+import { countDone, describeFar, describeWait, isTakenBack, waitingSteps } from './progress.ts';
 import { wrapSentence } from './text.ts';
 
 /** Waits and works named at a glance; the table has them all. */
 const mostNamed = 5;
 
+/** Say how texts are written. `locks`: all that are held or waited for; needed of a run that waits for its own. */
+export interface GlanceTelling extends Telling {
+  readonly locks?: readonly LockView[];
+}
+
 /** Say in a few lines how a run is: its state and how far it is, what it waits for and since when, and what can be typed. */
-export function describeGlance(plan: Plan, snapshot: RunSnapshot, { self, width }: Telling): string {
+export function describeGlance(
+  plan: Plan,
+  snapshot: RunSnapshot,
+  { self, width, locks = [] }: GlanceTelling,
+): string {
   const isOver = isEndedRun(snapshot.state);
   const isWell = snapshot.state === 'running' || snapshot.state === 'succeeded';
   const parts = [
     headLine(plan, snapshot),
+    ...describeLockWaits(snapshot, locks).map((lock) => `  waits for lock ${lock}`),
     ...(isOver ? [] : [...works(plan, snapshot), ...waits(plan, snapshot)]),
   ].map((line) => wrapSentence(line, width, '    '));
   const rest = [
@@ -36,17 +47,20 @@ function headLine(plan: Plan, snapshot: RunSnapshot): string {
       ? `for ${formatDuration(nowMs - createdMs)}`
       : `in ${formatDuration(endedMs - createdMs)}, ended ${formatMoment(endedMs)}`;
   const skipped = counts.skipped ? ` (${counts.skipped} skipped)` : '';
-  return `run ${shortRun(run)}  ${what}: ${state.toUpperCase()} ${when}, ${countDone(plan, states)} steps done${skipped}`;
+  const far = isTakenBack(plan)
+    ? describeFar(plan, states)
+    : `${countDone(plan, states)} steps done${skipped}`;
+  return `run ${shortRun(run)}  ${what}: ${state.toUpperCase()} ${when}, ${far}`;
 }
 
-function works(plan: Plan, { views, counts, nowMs }: RunSnapshot): readonly string[] {
+function works(plan: Plan, { state, views, counts, nowMs }: RunSnapshot): readonly string[] {
   const running = views.filter((view) => view.state === 'running');
   const lines = running.slice(0, mostNamed).map(({ step, begunMs, worker }) => {
     const since = begunMs === undefined ? '' : ` for ${formatDuration(nowMs - begunMs)}`;
     return `  works${since} on ${nameOf(plan, step)}${worker === undefined ? '' : ` (${worker})`}`;
   });
   const more = running.length > mostNamed ? [`  and on ${running.length - mostNamed} more`] : [];
-  const isUntaken = counts.ready && running.length === 0;
+  const isUntaken = counts.ready && running.length === 0 && !isHalted(state);
   return [...lines, ...more, ...(isUntaken ? [`  ${counts.ready} steps are ready for a worker`] : [])];
 }
 
@@ -59,12 +73,19 @@ function waits(plan: Plan, { views, nowMs }: RunSnapshot): readonly string[] {
   return all.length > mostNamed ? [...lines, `  and ${all.length - mostNamed} more steps wait`] : lines;
 }
 
+/** Tell whether a run begins nothing new just now, so that what is ready is taken by nobody. */
+export function isHalted(state: RunState): boolean {
+  return state === 'paused' || state === 'planned';
+}
+
 const nameOf = (plan: Plan, step: number) => plan.steps[step]?.id ?? String(step);
 
 function whatToType(plan: Plan, { run, state, views }: RunSnapshot, self: string): string {
   const short = shortRun(run);
   const [waiting] = waitingSteps(views).filter(({ waiting: { question } }) => question === undefined);
   const lines = [`follow it:    ${self} watch ${short}`];
+  if (state === 'paused') lines.unshift(`go on:        ${self} resume ${short}`);
+  if (state === 'planned') lines.push(`who has what: ${self} lock ls`);
   if (waiting) {
     const id = nameOf(plan, waiting.step);
     lines.push(`ask at once:  ${self} retry ${short} --step ${id}`);

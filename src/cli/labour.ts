@@ -8,6 +8,7 @@ import { readInstanceId } from '../engine/store-instance.ts';
 import { openStore } from '../engine/store-open.ts';
 import { startWorker, type Worker } from '../engine/worker.ts';
 import type { Config } from './config.ts';
+import { storeOptions } from './engine-parts.ts';
 import { releaseCluster } from './instances.ts';
 import type { Io } from './io.ts';
 import { formatMoment } from './lines.ts';
@@ -33,6 +34,8 @@ interface Labour {
 export interface WorkerWishes {
   readonly concurrency?: number;
   readonly name?: string;
+  /** Names of the queues that it serves. */
+  readonly queue?: readonly string[];
 }
 
 /**
@@ -99,21 +102,23 @@ interface Begun {
 async function begin(
   { wire, io }: Labour,
   place: RedisPlace,
-  { concurrency, name }: WorkerWishes,
+  { concurrency, name, queue }: WorkerWishes,
 ): Promise<Begun> {
   const config = await wire.config();
   const tasks = await wire.library();
   const redis = await connectRedis(place, 'worker');
-  const store = await openStore(redis, { prefix: storePrefix });
+  const store = await openStore(redis, storeOptions(config));
   const unique = name === undefined ? wire.process : `${name}@${wire.process}`;
   const instance = { instance: await readInstanceId(redis, storePrefix), ...(await describeSelf(wire)) };
   const { lease, poll } = config.engine;
   const reached = new Set<string>();
+  const queues = queue ?? config.engine.queues;
   const worker = startWorker({
     redis,
     store,
     prefix: storePrefix,
     clusters: Object.keys(config.clusters),
+    ...(queues === undefined ? {} : { queues: [...new Set(queues)] }),
     systemsFor: (cluster) => {
       reached.add(cluster);
       return wire.workerSystems(cluster, logLine(io));

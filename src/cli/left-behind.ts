@@ -1,8 +1,8 @@
 import { isJsonObject, type Json } from '../base/json.ts';
-import type { RunSnapshot } from '../engine/store.ts';
+import type { LockView, RunSnapshot } from '../engine/store.ts';
 import type { Plan, PlanStep } from '../plan/plan.ts';
-import { isEndedRun } from '../run/states.ts';
-import { formatMoment } from './lines.ts';
+import { isEndedRun, type StepState } from '../run/states.ts';
+import { formatMoment, shortRun } from './lines.ts';
 import { wrapSentence } from './text.ts';
 
 /** Commands written out; the others follow the same pattern. */
@@ -69,9 +69,12 @@ function carriedOut(plan: Plan, snapshot: RunSnapshot): readonly string[] {
   return changed.length === 0 ? [] : [`carried out for good: ${listed(changed.map(({ id }) => id))}`];
 }
 
+/** Of a step in such a state it is known how its act is. */
+const knownStates: readonly StepState[] = ['running', 'succeeded', 'undoing', 'undone'];
+
 function doubtfulSteps({ views }: RunSnapshot): readonly number[] {
   return views
-    .filter(({ isActing, state }) => isActing && state !== 'running' && state !== 'succeeded')
+    .filter(({ isActing, state }) => isActing && !knownStates.includes(state))
     .map(({ step }) => step);
 }
 
@@ -96,13 +99,35 @@ function describeHolds(plan: Plan, { holds, state, states }: RunSnapshot): reado
   return [...held, ...given];
 }
 
-/** The steps that have done something, whatever became of them afterwards. */
+/**
+ * Say which locks are still written to a run that was killed, each with the line that takes it away; '' where none is.
+ * `locks`: those that it holds.
+ */
+export function describeLeftLocks(
+  plan: Plan,
+  { run, locks, self }: { readonly run: string; readonly locks: readonly LockView[]; readonly self: string },
+): string {
+  const lines = locks.flatMap(({ name, holders }) =>
+    holders
+      .filter((holder) => holder.run === run)
+      .flatMap(({ step }) => {
+        const id = step === undefined ? '' : `/${plan.steps[step]?.id ?? step}`;
+        const words = `lock rm ${name} --confirm ${name} --holder ${shortRun(run)}${id}`;
+        return [`  ${name}${id === '' ? '' : ` by ${id.slice(1)}`}`, `    ${self} ${words} --reason "…"`];
+      }),
+  );
+  return lines.length === 0 ? '' : ['locks that it still holds; look first, then type:', ...lines].join('\n');
+}
+
+/** The steps that have done something and were not taken back, whatever became of them afterwards. */
 function doneSteps(plan: Plan, { states, views }: RunSnapshot): readonly PlanStep[] {
   const acted = new Set(views.filter((view) => view.acted).map(({ step }) => step));
   const isWeight = ({ task }: PlanStep) => weightTasks.includes(task ?? '');
   return plan.steps.filter(
     (step, index) =>
-      step.kind === 'task' && (acted.has(index) || (isWeight(step) && states[index] === 'succeeded')),
+      step.kind === 'task' &&
+      states[index] !== 'undone' &&
+      (acted.has(index) || (isWeight(step) && states[index] === 'succeeded')),
   );
 }
 

@@ -63,17 +63,27 @@ function narrowLine({ atMs, step, state, text }: Course, width: number): string 
   );
 }
 
-/** Write an event as a line, or undefined where it says nothing to people (barriers). */
+/** Write an event as a line, or undefined where it says nothing to people (barriers, what is only for machines). */
 export function eventLine(write: LineWriter, plan: Plan, event: RunEvent): string | undefined {
   const step = event.step === undefined ? undefined : plan.steps[event.step];
-  if (step?.kind === 'barrier') return undefined;
+  if (step?.kind === 'barrier' || isForMachines(event)) return undefined;
+  // the step that is taken back says the same of itself: undoing, undone
+  if (step?.kind === 'undo' && saidByOther.includes(event.state ?? '')) return undefined;
   const state = event.state ?? stateWords[event.kind];
   return write({ atMs: event.atMs, step: step?.id ?? '-', state, text: textOf(event) });
 }
 
+const saidByOther: readonly string[] = ['ready', 'running', 'succeeded'];
+
+/** Tell whether an event is of no interest to people: there are too many, and others say the same. */
+export function isForMachines({ kind }: RunEvent): boolean {
+  return kind === 'steps-became-ready' || kind === 'step-acting';
+}
+
 /** Give the sentence of an event; that of a wait is its reason. */
-export function textOf({ kind, text, data }: RunEvent): string {
+export function textOf({ kind, text, data, count = 0 }: RunEvent): string {
   if (kind === 'run-controlled') return describeControl(text ?? '');
+  if (kind === 'run-grew') return count === 1 ? 'a step is appended' : `${count} steps are appended`;
   const reason = data !== undefined && isJsonObject(data) ? data['reason'] : undefined;
   return text ?? (typeof reason === 'string' ? reason : '');
 }

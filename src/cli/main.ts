@@ -62,7 +62,8 @@ function reportUsage(thrown: unknown, program: Command, argv: readonly string[])
   // `cephflow` alone: the help was written already
   if (thrown.code === 'commander.help') return 64;
   const command = program.commands.find((one) => argv.includes(one.name()));
-  const path = command ? `cephflow ${command.name()}` : 'cephflow';
+  const inner = command?.commands.find((one) => argv.includes(one.name()));
+  const path = ['cephflow', ...[command, inner].flatMap((one) => one?.name() ?? [])].join(' ');
   const [said = '', ...guess] = thrown.message.replace(/^error: /, '').split('\n');
   const what = said.replace(/^missing required argument '(.*)'$/, `${path} needs <$1>`);
   const hint = [

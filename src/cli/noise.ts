@@ -1,6 +1,6 @@
 import { isJsonObject } from '../base/json.ts';
 import type { RunEvent } from '../run/events.ts';
-import { textOf } from './lines.ts';
+import { isForMachines, textOf } from './lines.ts';
 
 /** A reason that comes and goes (a gate that settles, and is disturbed again) is told again after this. */
 const recurMs = 60_000;
@@ -35,6 +35,7 @@ export function createNoiseFilter() {
     /** Tell whether an event is worth a line. */
     isNews(event: RunEvent): boolean {
       const { step, kind, state, attempt } = event;
+      if (isForMachines(event)) return false;
       if (step === undefined) return true;
       if (kind === 'step-waits' || state === 'waiting') return isNewReason(step, event);
       if (kind !== 'step-state-changed') return kind !== 'hold-renewed';

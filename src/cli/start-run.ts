@@ -32,6 +32,8 @@ export interface StartOptions {
   readonly confirm: string | undefined;
   readonly reason: string | undefined;
   readonly isDetached: boolean;
+  /** For the locks of the plan, where another run holds them. */
+  readonly waits: boolean;
 }
 
 /** Longest that making a plan may take: a few questions to Ceph, each with a limit of its own. */
@@ -102,15 +104,23 @@ export async function startRun(context: Context, wanted: Wanted, options: StartO
   await refuseStale(context, plan, wanted);
   const control = await wire.control();
   const reason = options.reason === undefined ? {} : { reason: options.reason };
-  const run = await control.startRun(plan, { by: wire.by(), ...reason });
+  const { waits } = options;
+  const run = await control.startRun(plan, { by: wire.by(), waits, ...reason }).catch(offerToWait);
   await wire.keepGoing();
   if (!options.isDetached) return follow(context, run, { fromStart: true });
   const { target, cluster } = plan;
-  if (globals.output === 'json')
-    io.data(toJson({ run, state: 'running', playbook: plan.playbook, target, cluster }));
+  const state = waits ? (await (await wire.store()).brief(run)).state : 'running';
+  if (globals.output === 'json') io.data(toJson({ run, state, playbook: plan.playbook, target, cluster }));
   else io.data(run);
-  io.say(`run ${shortRun(run)} goes on; follow with: ${wire.self} watch ${shortRun(run)}`);
+  const how = state === 'planned' ? 'begins when its locks are free' : 'goes on';
+  io.say(`run ${shortRun(run)} ${how}; follow with: ${wire.self} watch ${shortRun(run)}`);
   return 0;
+}
+
+function offerToWait(thrown: unknown): never {
+  if (!(thrown instanceof CephflowError) || thrown.code !== 'LOCK_HELD') throw thrown;
+  const hint = `${thrown.hint}\n  or add --wait: it begins when the locks are free`;
+  throw new CephflowError('LOCK_HELD', thrown.message, { hint, cause: thrown });
 }
 
 async function makePlan(context: Context, wanted: Wanted) {

@@ -1,5 +1,9 @@
-import type { UndoRequest } from '../plan/undo.ts';
+import { CephflowError } from '../base/errors.ts';
+import type { PlanStep } from '../plan/plan.ts';
+import { pointsOfNoReturn, type UndoRequest, undoSteps } from '../plan/undo.ts';
+import { isEndedRun, type RunState } from '../run/states.ts';
 import type { Store } from './store.ts';
+import { refusedControl } from './store-refusal.ts';
 
 /** Find out what of a run would have to be taken back. @throws RUN_UNKNOWN */
 export async function undoRequest(
@@ -16,4 +20,41 @@ export async function undoRequest(
     views.filter(({ acted, state }) => acted && state !== 'undone').map(({ step }) => step),
   );
   return { steps, followers, hasActed: (step) => acted.has(step), tasks };
+}
+
+/**
+ * List the steps of kind undo that would take a run back, in the order in which they begin; nothing is changed.
+ * @throws UNDO_REFUSED naming every step without a way back, CONTROL_REFUSED where the run is past it
+ */
+export async function stepsToUndo(
+  store: Pick<Store, 'plan' | 'followers' | 'snapshot' | 'brief'>,
+  run: string,
+  tasks: UndoRequest['tasks'],
+): Promise<readonly PlanStep[]> {
+  const { state } = await store.brief(run);
+  const late = isEndedRun(state) ? `the run is over: it ${endOf(state)}` : tooLate[state];
+  if (late !== undefined) throw refusedControl('undo', run, undefined, late);
+  const request = await undoRequest(store, run, tasks);
+  refuseWithoutWayBack(run, request);
+  const { steps } = undoSteps(request, { first: request.steps.length, by: 0 });
+  return steps.filter(({ kind }) => kind === 'undo');
+}
+
+/** The store would say the same, but only to who has confirmed already. */
+const tooLate: Readonly<Partial<Record<RunState, string>>> = {
+  aborting: 'the run is being aborted',
+  undoing: 'the run is being undone already',
+};
+
+const endOf = (state: RunState) => (state === 'left-over' ? 'ended with something left over' : state);
+
+/** Refuse to begin what cannot be ended. @throws UNDO_REFUSED naming every step that has acted and has no way back */
+export function refuseWithoutWayBack(run: string, request: UndoRequest): void {
+  const steps = pointsOfNoReturn(request).flatMap((index) => request.steps[index] ?? []);
+  if (steps.length === 0) return;
+  const list = steps.map(({ id, title }) => `  - ${id}: ${title}`).join('\n');
+  const what = steps.length === 1 ? 'a step has no way back' : `${steps.length} steps have no way back`;
+  throw new CephflowError('UNDO_REFUSED', `run ${run} cannot be taken back, ${what}:\n${list}`, {
+    hint: `nothing was changed; \`cephflow abort ${run}\` gives back what it holds and leaves the rest as it is`,
+  });
 }

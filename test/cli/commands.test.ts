@@ -156,7 +156,7 @@ describe('cephflow: what is written wrongly, or not there, ends with 78', () => 
       code: 78,
       said: [
         'CONFIG_INVALID  the config has 3 mistakes',
-        '  DESK/config.yaml:1:1: unknown key cluster. Did you mean "clusters"? Known here: clusters, redis, engine, monitoring, mail, contacts, tasks, playbooks',
+        '  DESK/config.yaml:1:1: unknown key cluster. Did you mean "clusters"? Known here: clusters, redis, engine, monitoring, mail, contacts, hooks, tasks, playbooks',
         '  DESK/config.yaml:3:3: engine.lease must be a duration such as 30s, 10m or 12h',
         '  DESK/config.yaml:4:3: engine.concurrency must be a whole number, 1 to 1000',
         '  config.example.yaml shows every key with an example',

@@ -10,6 +10,7 @@ import { describeRedis, redisPlaceOf } from '../../src/cli/redis-place.ts';
 import { runStateNames } from '../../src/run/states.ts';
 
 const example = new URL('../../config.example.yaml', import.meta.url);
+const day = 86_400_000;
 let dir: string;
 
 beforeEach(() => {
@@ -49,7 +50,13 @@ describe('config', () => {
       name: 'client.admin',
       command: ['ceph'],
     });
-    expect(config.engine).toEqual({ lease: 30_000, poll: 10_000, concurrency: 20 });
+    expect(config.engine).toEqual({
+      lease: 30_000,
+      poll: 10_000,
+      concurrency: 20,
+      queues: ['default', 'fast'],
+      retention: { succeeded: 7 * day, other: 30 * day },
+    });
     expect(config.tasks).toEqual([join(dir, 'tasks')]);
     expect(config.files).toEqual([file]);
   });
@@ -97,7 +104,11 @@ describe('config', () => {
     write('etc/config.d/10.yaml', 'engine: { poll: 6s }\ntasks: [mine]\n');
     write('user/config.yaml', 'clusters: { a: { ceph: { keyring: a.keyring } } }\nengine: { poll: 7s }\n');
     const config = load();
-    expect(config.engine).toEqual({ poll: 7000, lease: 20_000 });
+    expect(config.engine).toEqual({
+      poll: 7000,
+      lease: 20_000,
+      retention: { succeeded: 7 * day, other: 30 * day },
+    });
     expect(config.clusters['a']?.ceph).toEqual({
       via: 'local',
       conf: join(dir, 'etc/a.conf'),
@@ -214,6 +225,17 @@ describe('config', () => {
     expect(refusal('redis: { sentinels: ["h 1"], name: mymaster }\n')).toBe(
       mistake('22', 'redis.sentinels.0 must be an address such as 192.0.2.11:26379'),
     );
+  });
+
+  test('queues have names, and ended runs are kept for a time', () => {
+    const text = 'engine: { queues: [Fast], retention: { succeeded: soon, failed: 1d } }\n';
+    expect(refusal(text)).toBe(`CONFIG_INVALID  the config has 3 mistakes
+  /bad.yaml:1:20: engine.queues.0 must be a name of lower-case letters, digits and hyphens, such as fast
+  /bad.yaml:1:40: engine.retention.succeeded must be a duration such as 30s, 10m or 12h
+  /bad.yaml:1:57: unknown key engine.retention.failed. Known here: succeeded, other
+  config.example.yaml shows every key with an example`);
+    const { engine } = load(write('good.yaml', 'engine: { queues: [fast], retention: { other: 90d } }\n'));
+    expect(engine).toEqual({ queues: ['fast'], retention: { succeeded: 7 * day, other: 90 * day } });
   });
 
   test('a named file that is absent is an error of its own', () => {

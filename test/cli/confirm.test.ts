@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { CephflowError } from '../../src/base/errors.ts';
-import { confirmPlan } from '../../src/cli/confirm.ts';
+import { CephflowError, describeError } from '../../src/base/errors.ts';
+import { confirmPlan, confirmRun } from '../../src/cli/confirm.ts';
 import type { Plan } from '../../src/plan/plan.ts';
 import type { Risk } from '../../src/task/task.ts';
 
@@ -63,5 +63,38 @@ describe('confirming a plan', () => {
 
   test('what destroys nothing needs no confirmation', async () => {
     expect(await outcome('moves-data', undefined, undefined)).toEqual({ asked: 0, code: 0 });
+  });
+});
+
+describe('confirming something about a run', () => {
+  const run = '01m850t0y2k7crbvt67xd140n5';
+  const confirm = async (given: string | undefined, answer: string | undefined) => {
+    const { asked, io } = terminal(answer);
+    const refused = await confirmRun(io, {
+      run,
+      given,
+      unattended: 'this ends it',
+      warning: 'Careful.',
+    }).then(
+      () => '',
+      (error: CephflowError) => describeError(error),
+    );
+    return { asked, refused };
+  };
+
+  test('its id is typed, as it is shown', async () => {
+    expect(await confirm(undefined, '40n5')).toEqual({
+      asked: ['Careful. Type 40n5 to go on: '],
+      refused: '',
+    });
+    const { refused } = await confirm(undefined, 'y');
+    expect(refused).toBe('DECLINED  the answer was not 40n5\n  nothing was changed');
+  });
+
+  test('--confirm takes it whole or as it is shown, and no other', async () => {
+    for (const given of ['40n5', '40N5', run]) expect((await confirm(given, undefined)).refused).toBe('');
+    expect((await confirm('0n5', undefined)).refused).toBe(
+      'USAGE  --confirm says 0n5, but the run is 40n5\n  nothing was changed; if you mean 40n5, type --confirm 40n5',
+    );
   });
 });

@@ -3,7 +3,13 @@ import { describeFailures } from '../../src/cli/failures.ts';
 import { describeGlance } from '../../src/cli/glance.ts';
 import { describeLeftBehind } from '../../src/cli/left-behind.ts';
 import { describeControl, lineWriter } from '../../src/cli/lines.ts';
-import { countDone, describeProgress, describeWait } from '../../src/cli/progress.ts';
+import {
+  countDone,
+  createTally,
+  describeFar,
+  describeProgress,
+  describeWait,
+} from '../../src/cli/progress.ts';
 import type { RunSnapshot, StepView } from '../../src/engine/store.ts';
 import type { Plan, PlanStep } from '../../src/plan/plan.ts';
 import type { StepState } from '../../src/run/states.ts';
@@ -108,6 +114,36 @@ describe('how far a run is', () => {
     expect(describeProgress(plan, snapshotOf(['ready']))).toContain('1 ready');
   });
 
+  test('of a run that is taken back, what is taken back counts', () => {
+    const undoOf = (undoes: number) => step(`${undoes}.undo`, { kind: 'undo', undoes });
+    const steps = [...plan.steps, step('undo', { kind: 'expand' }), undoOf(1), undoOf(0)];
+    const back = { ...plan, steps } as Plan;
+    const states: StepState[] = ['undoing', 'undone', 'cancelled', 'cancelled', 'cancelled', 'cancelled'];
+    const all: StepState[] = [...states, 'pending', 'succeeded', 'succeeded', 'running'];
+    expect(countDone(back, all)).toBe('0/6');
+    expect(describeProgress(back, snapshotOf(all, { state: 'undoing' }))).toBe(
+      'undoing: 1/2 taken back, 1 running, 0 waiting, 0 failed',
+    );
+    const begun = { ...plan, steps: [...plan.steps, step('undo', { kind: 'expand' })] } as Plan;
+    expect(describeFar(begun, [])).toBe('nothing taken back');
+    const tally = createTally(() => back, all);
+    tally.set(0, 'undone');
+    tally.set(9, 'succeeded');
+    expect(tally.far()).toBe('2/2 taken back');
+  });
+
+  test('a tally follows a run that grows', () => {
+    let known = { ...plan, steps: plan.steps.slice(0, 2) } as Plan;
+    const tally = createTally(() => known, []);
+    tally.set(0, 'succeeded');
+    tally.set(3, 'succeeded');
+    expect(tally.far()).toBe('1/2 done');
+    known = plan;
+    expect(tally.far()).toBe('2/6 done');
+    tally.set(3, 'ready');
+    expect(tally.far()).toBe('1/6 done');
+  });
+
   test('a wait carries its value, its target and when it is asked next', () => {
     const waiting = { reason: '12 PGs are still on osd.2', nextAskMs: atMs + 10_000 };
     expect(describeWait({ ...waiting, progress: { value: 12, target: 0, unit: 'PGs' } }, atMs)).toBe(
@@ -180,6 +216,15 @@ describe('failures', () => {
     ]);
   });
 
+  test('as long as nothing is destroyed the run can be taken back', () => {
+    const states: StepState[] = ['succeeded', 'failed', ...half.slice(4).map((): StepState => 'pending')];
+    const views: StepView[] = [{ step: 1, state: 'failed', attempt: 1 }];
+    const snapshot = snapshotOf(states, { state: 'failed', views });
+    expect(describeFailures(plan, snapshot, { self: 'cephflow', width: undefined })).toContain(
+      '\n  take it back: cephflow undo 40n5 --reason "…"\n  give up:',
+    );
+  });
+
   test('of a run that is over advise nothing', () => {
     const snapshot = snapshotOf(half, { state: 'aborted', views: [failedPurge] });
     expect(describeFailures(plan, snapshot, { self: 'cephflow', width: undefined }).split('\n')).toEqual([
@@ -213,6 +258,32 @@ describe('a run at a glance', () => {
       '  leave it out: cephflow skip 40n5 --step drain --confirm drain --reason "…"',
       '  give up:      cephflow abort 40n5 --reason "…"',
     ]);
+  });
+
+  test('a run that waits for a lock: whose it is, and where to look', () => {
+    const other = '01m850t0y2k7crbvt67xd17q2m';
+    const locks = [
+      { name: 'node/n1', holders: [{ run: other, sinceMs: atMs - 180_000 }], waiters: [{ run }] },
+      { name: 'node/n2', holders: [{ run: other, sinceMs: atMs }], waiters: [{ run: other, step: 1 }] },
+    ];
+    const states: StepState[] = ['ready', ...half.slice(1).map((): StepState => 'pending')];
+    const snapshot = snapshotOf(states, { state: 'planned' });
+    expect(describeGlance(plan, snapshot, { ...telling, locks }).split('\n')).toEqual([
+      'run 40n5  replace-node ceph-osd-02 on cluster lab: PLANNED for 1m30s, 0/6 steps done',
+      '  waits for lock node/n1, which run 7q2m has held for 3m00s',
+      '  follow it:    cephflow watch 40n5',
+      '  who has what: cephflow lock ls',
+      '  give up:      cephflow abort 40n5 --reason "…"',
+    ]);
+  });
+
+  test('a question that is for some to answer says for whom', () => {
+    const waiting = { reason: 'a person', question: 'Is it in place?', sinceMs: atMs };
+    const views: StepView[] = [{ step: 5, state: 'waiting', attempt: 1, waiting }];
+    const steps = plan.steps.map((one) => ({ ...one, approvers: ['ada', 'cleo'] }));
+    expect(describeGlance({ ...plan, steps }, snapshotOf(half, { views }), telling)).toContain(
+      'run 40n5 asks: Is it in place?\n  who: only ada or cleo may answer\n  yes: ',
+    );
   });
 
   test('a question, with both answers', () => {

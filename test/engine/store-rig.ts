@@ -40,9 +40,12 @@ export function rigForEachTest(): Rig {
   return rig as Rig;
 }
 
-/** Open a store on a private server. */
-export async function openRig(server: PrivateRedis, dispatchWindow = 1000): Promise<Rig> {
-  const prefix = `t${randomBytes(4).toString('hex')}`;
+/** Open a store on a private server. `prefix`: its own, unless others are to find its runs. */
+export async function openRig(
+  server: PrivateRedis,
+  dispatchWindow = 1000,
+  prefix = `t${randomBytes(4).toString('hex')}`,
+): Promise<Rig> {
   const store = await openStore(await connectRedis(server.socket, 'worker'), { prefix, dispatchWindow });
   const { redis } = server;
   const claim = async (run: string, step: number): Promise<Grant> => {

@@ -1,38 +1,45 @@
+import { Argument, type Command } from 'commander';
 import { CephflowError } from '../../base/errors.ts';
-import type { Store } from '../../engine/store.ts';
-import { type AddCommand, type Context, needOptions } from '../context.ts';
+import { confirmSame } from '../confirm.ts';
+import { type AddCommand, type Context, needOptions, runArgument, withExample } from '../context.ts';
 import { findQuestion, findRun } from '../find.ts';
+import { inWords } from '../in-words.ts';
 import { shortRun } from '../lines.ts';
 
-const runArgument = ['<run>', 'id of a run, a unique beginning or end of it, or @latest'] as const;
-
-/** Add what a person may do to a run: approve, reject, retry, skip, abort. Each act is recorded with who and why. */
+/** Add what a person may do to steps: approve, reject, retry, skip, mark. Each act is recorded with who and why. */
 export const addControl: AddCommand = (program, start) => {
   const answers = [
     { name: 'approve', verdict: 'approved', about: 'answer yes to what a run asks' },
     { name: 'reject', verdict: 'rejected', about: 'answer no to what a run asks; its step fails then' },
   ] as const;
   for (const { name, verdict, about } of answers) {
-    program
+    const command = program
       .command(name)
       .description(about)
       .argument(...runArgument)
       .argument('[step]', 'the step that asks, where there are several')
       .option('--comment <text>', 'what the record says besides your name')
-      .action((run: string, step: string | undefined, options: { comment?: string }, command) =>
-        start(command, (context) => decide(context, { run, step, verdict, comment: options.comment })),
+      .action((run: string, step: string | undefined, options: { comment?: string }, self) =>
+        start(self, (context) => decide(context, { run, step, verdict, comment: options.comment })),
       );
+    withExample(command, `cephflow ${name} 7q2m swapped --comment "disk in slot 4"`);
   }
-  program
+  const retrying = program
     .command('retry')
     .description('try failed steps again; a waiting one is asked at once')
     .argument(...runArgument)
     .option('--step <id>', 'only this step')
+    .option(
+      '--downstream',
+      'with --step: it, and all that follows from it, once more, also what is done',
+      false,
+    )
     .option('--reason <text>', 'what the record says besides your name')
-    .action((run: string, options: { step?: string; reason?: string }, command) =>
+    .action((run: string, options: RetryOptions, command) =>
       start(command, (context) => retry(context, run, options)),
     );
-  program
+  withExample(retrying, 'cephflow retry 7q2m', 'cephflow retry 7q2m --step osd.create@osd.4 --downstream');
+  const skipping = program
     .command('skip')
     .description('go on as if a step were done; its work is not done by anybody')
     .argument(...runArgument)
@@ -45,17 +52,21 @@ export const addControl: AddCommand = (program, start) => {
         return skip(context, run, options);
       }),
     );
-  program
-    .command('abort')
-    .description('start nothing more, give back what the run holds, and end it; what is done stays done')
+  withExample(skipping, 'cephflow skip 7q2m --step led.off --confirm led.off --reason "no LED there"');
+  const marking = program
+    .command('mark')
+    .description('say how a step ended, after looking: its work was done by hand, or it has failed')
     .argument(...runArgument)
-    .option('--reason <text>', 'why; recorded (needed)')
-    .action((run: string, options: { reason: string }, command) =>
+    .argument('<step>', 'the step, which waits, has failed, or is not known to have ended')
+    .addArgument(new Argument('<as>', 'how it ended').choices(['done', 'failed']))
+    .option('--reason <text>', 'what was seen; recorded (needed)')
+    .action((...[run, step, as, { reason }, command]: MarkWords) =>
       start(command, (context) => {
         needOptions(command, ['reason']);
-        return abort(context, run, options.reason);
+        return mark(context, { run, step, as, reason });
       }),
     );
+  withExample(marking, 'cephflow mark 7q2m osd.purge@osd.4 done --reason "gone from ceph osd tree"');
 };
 
 interface Answer {
@@ -77,19 +88,39 @@ async function decide({ io, wire }: Context, answer: Answer): Promise<number> {
   return 0;
 }
 
+interface RetryOptions {
+  readonly step?: string;
+  readonly downstream: boolean;
+  readonly reason?: string;
+}
+
 async function retry(
   { io, wire }: Context,
   typed: string,
-  { step, reason }: { readonly step?: string; readonly reason?: string },
+  { step, downstream, reason }: RetryOptions,
 ): Promise<number> {
+  if (downstream && step === undefined) {
+    throw new CephflowError('USAGE', 'cephflow retry --downstream needs --step <id>: from where on?', {
+      hint: 'nothing was changed; type cephflow retry --help',
+    });
+  }
   const store = await wire.store();
   const run = await findRun(store, typed);
   const actor = { by: wire.by(), ...(reason === undefined ? {} : { reason }) };
   const control = await wire.control();
-  const count = await inWords(store, run, () => control.retry(run, step, actor));
-  const what = count === 1 ? 'a step is' : `${count} steps are`;
-  io.say(`run ${shortRun(run)}: ${what} tried again; follow with: ${wire.self} watch ${shortRun(run)}`);
+  const count = await inWords(store, run, () =>
+    downstream && step !== undefined ? control.redo({ run, step }, actor) : control.retry(run, step, actor),
+  );
+  io.say(
+    `run ${shortRun(run)}: ${told(count, downstream)}; follow with: ${wire.self} watch ${shortRun(run)}`,
+  );
   return 0;
+}
+
+function told(count: number, isRedone: boolean): string {
+  const what = count === 1 ? 'a step is' : `${count} steps are`;
+  if (!isRedone) return `${what} tried again`;
+  return `${what} done once more, and what follows`;
 }
 
 interface SkipOptions {
@@ -100,11 +131,7 @@ interface SkipOptions {
 
 async function skip({ io, wire }: Context, typed: string, options: SkipOptions): Promise<number> {
   const { step, reason, confirm } = options;
-  if (confirm !== step) {
-    throw new CephflowError('USAGE', `--confirm says ${confirm}, but the step to skip is ${step}`, {
-      hint: `nothing was changed; if you mean ${step}, type --confirm ${step}`,
-    });
-  }
+  confirmSame({ given: confirm, name: step, subject: 'the step to skip is' });
   const store = await wire.store();
   const run = await findRun(store, typed);
   const control = await wire.control();
@@ -113,25 +140,22 @@ async function skip({ io, wire }: Context, typed: string, options: SkipOptions):
   return 0;
 }
 
-async function abort({ io, wire }: Context, typed: string, reason: string): Promise<number> {
-  const run = await findRun(await wire.store(), typed);
-  await (await wire.control()).abort(run, { by: wire.by(), reason });
-  io.say(`run ${shortRun(run)} is being aborted; follow with: ${wire.self} watch ${shortRun(run)}`);
-  return 0;
+type MarkWords = [run: string, step: string, as: Mark['as'], options: Pick<Mark, 'reason'>, command: Command];
+
+interface Mark {
+  readonly run: string;
+  readonly step: string;
+  readonly as: 'done' | 'failed';
+  readonly reason: string;
 }
 
-/** Carry out an act; where it is refused, name the step as people know it: the store knows only its number. */
-function inWords<T>(store: Store, run: string, act: () => Promise<T>): Promise<T> {
-  return act().catch(async (thrown: unknown) => {
-    if (!(thrown instanceof CephflowError) || thrown.code !== 'CONTROL_REFUSED') throw thrown;
-    const { steps } = await store.plan(run);
-    const message = thrown.message
-      .replace(/^cannot decide step/, 'cannot answer step')
-      .replace(/ step (\d+) of run/, (all, index: string) => {
-        const id = steps[Number(index)]?.id;
-        return id === undefined ? all : ` ${id} of run`;
-      });
-    const hint = thrown.hint === undefined ? {} : { hint: thrown.hint };
-    throw new CephflowError('CONTROL_REFUSED', message, { cause: thrown, ...hint });
-  });
+async function mark({ io, wire }: Context, { run: typed, step, as, reason }: Mark): Promise<number> {
+  const store = await wire.store();
+  const run = await findRun(store, typed);
+  const control = await wire.control();
+  await inWords(store, run, () => control.mark({ run, step }, as, { by: wire.by(), reason }));
+  io.say(
+    `run ${shortRun(run)}: ${step} is marked as ${as}; follow with: ${wire.self} watch ${shortRun(run)}`,
+  );
+  return 0;
 }

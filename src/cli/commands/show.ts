@@ -1,7 +1,7 @@
 import { formatDuration } from '../../base/duration.ts';
 import type { AuditEntry, RunSnapshot, StepView } from '../../engine/store.ts';
-import type { Plan } from '../../plan/plan.ts';
-import { type AddCommand, type Context, outputOption } from '../context.ts';
+import type { Plan, PlanStep } from '../../plan/plan.ts';
+import { type AddCommand, type Context, outputOption, runArgument, withExample } from '../context.ts';
 import { findRun } from '../find.ts';
 import { describeGlance } from '../glance.ts';
 import { describeControl, formatMoment, shortRun } from '../lines.ts';
@@ -9,21 +9,25 @@ import { table, toJson } from '../table.ts';
 
 /**
  * Add `show`. JSON: the run's head (run, state, playbook, target, cluster, by, counts, …) with `params`, `payload`, `steps`
- * (id, task, risk, title, payload, state, and what the store knows of each), `holds` and `audit`.
+ * (id, task, risk, title, payload, approvers, state, and what the store knows of each), `holds` and `audit`.
  */
 export const addShow: AddCommand = (program, start) => {
-  program
+  const command = program
     .command('show')
     .description('show one run: every step, its state, what it waits for, what failed, what to type')
-    .argument('<run>', 'id of a run, a unique beginning or end of it, or @latest')
+    .argument(...runArgument)
     .addOption(outputOption())
-    .action((typed: string, _options: unknown, command) => start(command, (context) => show(context, typed)));
+    .action((typed: string, _options: unknown, self) => start(self, (context) => show(context, typed)));
+  withExample(command, 'cephflow show 7q2m', 'cephflow show @latest -o json');
 };
 
 async function show({ globals, io, wire }: Context, typed: string): Promise<number> {
   const store = await wire.store();
   const run = await findRun(store, typed);
-  const [plan, snapshot, audit] = await Promise.all([store.plan(run), store.snapshot(run), store.audit(run)]);
+  const snapshot = await store.snapshot(run);
+  // after the snapshot: a run that has grown in between has more steps than states, and not the other way round
+  const [plan, audit] = await Promise.all([store.plan(run), store.audit(run)]);
+  const locks = snapshot.state === 'planned' ? await store.locks() : [];
   if (globals.output === 'json') {
     const { states: _states, views: _views, ...head } = snapshot;
     const { params, payload } = plan;
@@ -33,7 +37,7 @@ async function show({ globals, io, wire }: Context, typed: string): Promise<numb
   io.data(describeSteps(plan, snapshot, io.dataWidth));
   io.data(audit.map((entry) => describeAct(plan, entry)).join('\n'));
   // last, because a long run pushes what stands above out of the terminal
-  io.data(`\n${describeGlance(plan, snapshot, { self: wire.self, width: io.dataWidth })}`);
+  io.data(`\n${describeGlance(plan, snapshot, { self: wire.self, width: io.dataWidth, locks })}`);
   return 0;
 }
 
@@ -49,13 +53,14 @@ function viewsByStep(snapshot: RunSnapshot): ReadonlyMap<number, StepView> {
 
 function stepsAsJson(plan: Plan, snapshot: RunSnapshot): unknown {
   const views = viewsByStep(snapshot);
-  return plan.steps.map(({ id, kind, task, risk, title, payload }, index) => ({
+  return plan.steps.map(({ id, kind, task, risk, title, payload, approvers }, index) => ({
     id,
     kind,
     task,
     risk,
     title,
     payload,
+    approvers,
     ...views.get(index),
     step: index,
     state: snapshot.states[index],
@@ -68,9 +73,7 @@ function describeSteps(plan: Plan, snapshot: RunSnapshot, width: number | undefi
   const rows = plan.steps.flatMap((step, index) => {
     if (step.kind === 'barrier') return [];
     const view = views.get(index);
-    return [
-      [step.id, snapshot.states[index] ?? '', tookOf(view, nowMs), view?.waiting?.reason ?? step.title],
-    ];
+    return [[step.id, snapshot.states[index] ?? '', tookOf(view, nowMs), whatOf(step, view)]];
   });
   const titles = ['STEP', 'STATE', 'TOOK', 'WHAT IT DOES, OR WAITS FOR'];
   const lines = [
@@ -80,6 +83,11 @@ function describeSteps(plan: Plan, snapshot: RunSnapshot, width: number | undefi
     '',
   ];
   return lines.join('\n');
+}
+
+function whatOf({ title, approvers }: PlanStep, view: StepView | undefined): string {
+  const what = view?.waiting?.reason ?? title;
+  return approvers === undefined ? what : `${what} (for ${approvers.join(' or ')} to decide)`;
 }
 
 function tookOf(view: StepView | undefined, nowMs: number): string {

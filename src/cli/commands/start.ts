@@ -87,6 +87,7 @@ interface StartFlags {
   readonly payload?: string;
   readonly dryRun?: boolean;
   readonly detach?: boolean;
+  readonly wait?: boolean;
 }
 
 function addShortcut(program: Command, start: Start, shortcut: Shortcut): void {
@@ -127,6 +128,10 @@ function startOptions(command: Command): Command {
     .option('--confirm <name>', 'what the plan is about, typed; instead of being asked')
     .option('--dry-run', 'show the plan and end; nothing is changed')
     .option('--detach', 'do not follow the run')
+    .option(
+      '--wait',
+      'where another run holds what this one locks, begin when it is free; else it is refused',
+    )
     .option('--reason <text>', 'what the record says besides your name')
     .option('--payload <json>', 'kept with the run, for hooks and `show -o json`; at most 4 KiB')
     .addOption(outputOption());
@@ -153,6 +158,7 @@ function begin(context: Context, what: Shortcut | string, options: StartFlags): 
     confirm: options.confirm,
     reason: options.reason,
     isDetached: options.detach ?? false,
+    waits: options.wait ?? false,
   });
 }
 

@@ -139,12 +139,21 @@ describe('cephflow mark and retry', () => {
 
 describe('cephflow COMMAND --help', () => {
   const commands = ['approve', 'reject', 'retry', 'skip', 'mark', 'pause', 'resume', 'undo', 'abort', 'kill'];
-  test.each([...commands, 'lock ls', 'lock rm', 'worker', 'show', 'watch', 'logs'])(
-    '%s shows how it is typed',
-    async (name) => {
-      const { code, stdout } = await desk.desk.type([...name.split(' '), '--help']);
-      expect(code).toBe(0);
-      expect(stdout).toMatch(new RegExp(`\\nExamples?:\\n {2}cephflow ${name}`));
-    },
-  );
+  test.each([
+    ...commands,
+    'lock ls',
+    'lock rm',
+    'worker',
+    'replace',
+    'add',
+    'run',
+    'plan',
+    'show',
+    'watch',
+    'logs',
+  ])('%s shows how it is typed', async (name) => {
+    const { code, stdout } = await desk.desk.type([...name.split(' '), '--help']);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(new RegExp(`\\nExamples?:\\n {2}cephflow ${name}`));
+  });
 });

@@ -1,5 +1,13 @@
 import type { Command } from 'commander';
-import { type AddCommand, type Context, collect, needOptions, outputOption, type Start } from '../context.ts';
+import {
+  type AddCommand,
+  type Context,
+  collect,
+  needOptions,
+  outputOption,
+  type Start,
+  withExample,
+} from '../context.ts';
 import { readParamOptions, readPayload, showPlan, startRun } from '../start-run.ts';
 
 interface Shortcut {
@@ -7,6 +15,7 @@ interface Shortcut {
   readonly playbook: string;
   readonly about: string;
   readonly flags: readonly Flag[];
+  readonly example: string;
   /** Parameters that an option of another name stands for: `add --node X` is what the fingers type. */
   readonly aliases?: Readonly<Record<string, string>>;
 }
@@ -26,6 +35,7 @@ const shortcuts: readonly Shortcut[] = [
     name: 'replace',
     playbook: 'replace-node',
     about: 'drain a node, have its hardware replaced, bring the new one in',
+    example: 'cephflow replace --node ceph-osd-07',
     flags: [
       { flag: '--node <name>', about: 'node to replace, as CRUSH names it', isNeeded: true },
       { flag: '--new-node <name>', about: 'host name of the new one, where it differs' },
@@ -36,12 +46,14 @@ const shortcuts: readonly Shortcut[] = [
     name: 'decommission',
     playbook: 'decommission-node',
     about: 'drain a node and remove it for good',
+    example: 'cephflow decommission --node ceph-osd-07 --wait',
     flags: [{ flag: '--node <name>', about: 'node to remove, as CRUSH names it', isNeeded: true }],
   },
   {
     name: 'add',
     playbook: 'add-node',
     about: 'bring a new node in',
+    example: 'cephflow add --name ceph-osd-19 --beside ceph-osd-07 --devices /dev/sdb,/dev/sdc',
     flags: [
       { flag: '--name, --node <name>', about: 'host name of the new node', isNeeded: true },
       { flag: '--beside <node>', about: 'node whose place in CRUSH it shares', isNeeded: true },
@@ -62,12 +74,14 @@ export const addStarting: AddCommand = (program, start) => {
   startOptions(run).action((playbook: string, options: StartFlags, command: Command) =>
     start(command, (context) => begin(context, playbook, options)),
   );
+  withExample(run, 'cephflow run replace-node --param node=ceph-osd-07 --confirm ceph-osd-07 --detach');
   const plan = program
     .command('plan')
     .description('show what a playbook will do, step by step; nothing is changed')
     .argument('<playbook>', 'name of a playbook, path of its file, or replace, decommission, add')
     .addOption(outputOption());
   paramOption(plan);
+  withExample(plan, 'cephflow plan replace --node ceph-osd-07');
   for (const { flag, about } of distinctFlags()) plan.option(flag, about);
   plan.action((name: string, options: StartFlags, command: Command) => {
     const shortcut = shortcuts.find((one) => one.name === name);
@@ -95,6 +109,7 @@ function addShortcut(program: Command, start: Start, shortcut: Shortcut): void {
   const command = program.command(name).description(`${about} (playbook ${playbook})`);
   for (const { flag, about: what, isNeeded } of flags)
     command.option(flag, isNeeded ? `${what} (needed)` : what);
+  withExample(command, shortcut.example);
   startOptions(command).action((options: StartFlags, self: Command) =>
     start(self, (context) => {
       needOptions(

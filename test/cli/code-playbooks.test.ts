@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type PrivateRedis, startRedis } from '../engine/private-redis.ts';
 import { type Desk, openDesk } from './built.ts';
+import { emptyCeph } from './empty-ceph.ts';
 import { freePort } from './free-port.ts';
 import { startWorkerProcess } from './worker-child.ts';
 
@@ -10,16 +11,6 @@ let desk: Desk;
 let server: PrivateRedis;
 let config: string;
 let stopWorker: () => Promise<void>;
-
-/** What an empty cluster answers. */
-const ceph = `#!/bin/sh
-case "$*" in
-*"osd dump"*) echo '{"epoch":1,"fsid":"f51d","flags_set":[],"backfillfull_ratio":0.9,"osds":[],"pools":[]}' ;;
-*"osd tree"*) echo '{"nodes":[],"stray":[]}' ;;
-*"health detail"*) echo '{"status":"HEALTH_OK","checks":{}}' ;;
-*) echo "unknown: $*" >&2; exit 22 ;;
-esac
-`;
 
 const square = `import { integer, task } from 'cephflow';
 export default task({
@@ -57,7 +48,7 @@ beforeAll(async () => {
   const port = await freePort();
   server = await startRedis(['--port', String(port), '--bind', '127.0.0.1']);
   desk = openDesk();
-  chmodSync(desk.write('ceph', ceph), 0o700);
+  chmodSync(desk.write('ceph', emptyCeph), 0o700);
   for (const folder of ['tasks', 'playbooks']) mkdirSync(join(desk.dir, folder));
   desk.write('tasks/number.square.mts', square);
   desk.write('tasks/number.sum.mts', sum);

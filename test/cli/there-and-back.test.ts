@@ -2,20 +2,11 @@ import { chmodSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { waitUntil } from '../../src/engine/processes.ts';
+import { emptyCeph } from './empty-ceph.ts';
 import { short, storeDesk } from './store-desk.ts';
 import { startWorkerProcess } from './worker-child.ts';
 
 const limitMs = 30_000;
-
-/** What an empty cluster answers. */
-const ceph = `#!/bin/sh
-case "$*" in
-*"osd dump"*) echo '{"epoch":1,"fsid":"f51d","flags_set":[],"backfillfull_ratio":0.9,"osds":[],"pools":[]}' ;;
-*"osd tree"*) echo '{"nodes":[],"stray":[]}' ;;
-*"health detail"*) echo '{"status":"HEALTH_OK","checks":{}}' ;;
-*) echo "unknown: $*" >&2; exit 22 ;;
-esac
-`;
 
 /** Writes what it does, and what it takes back, to a file. */
 const note = (dir: string) => `import { appendFileSync } from 'node:fs';
@@ -45,7 +36,7 @@ const desk = storeDesk(
 let endWorker: () => Promise<void>;
 beforeAll(() => {
   const { dir, write } = desk.desk;
-  chmodSync(write('ceph', ceph), 0o700);
+  chmodSync(write('ceph', emptyCeph), 0o700);
   for (const folder of ['tasks', 'playbooks']) mkdirSync(join(dir, folder));
   write('tasks/note.write.mts', note(dir));
   write('playbooks/notes.yaml', playbook);

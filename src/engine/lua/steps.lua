@@ -194,6 +194,14 @@ function ops.note(a)
   return { 'accepted' }
 end
 
+local KILLED_MS = 60000 -- an act of a run that was killed has come to its end by then: its worker has lost the lease
+-- A holder that does not know of its lock (a tail of records was lost), or was killed, does not keep the others out for ever.
+local function holds_act_lock(k, step, fsid)
+  if redis.call('HGET', k.mem, step .. ':l') ~= fsid then return false end
+  local ended = tonumber(redis.call('HGET', k.meta, 'endedMs') or '')
+  return not ended or now - ended < KILLED_MS
+end
+
 -- Take or give back the one lock of a cluster for acts that stop or destroy.
 -- 1 step  2 token  3 fsid  4 take | release
 -- Result: held | lost | free | busy, holder (run|step): the step is a waiter now
@@ -207,9 +215,8 @@ function ops.actlock(a)
   end
   local holder = redis.call('GET', key)
   if holder and holder ~= me then
-    -- A holder that does not know of its lock (a tail of records was lost) does not keep the others out for ever.
     local run, step = string.match(holder, '^(.-)|(%d+)$')
-    if redis.call('HGET', keys_of(run).mem, step .. ':l') == fsid then
+    if holds_act_lock(keys_of(run), step, fsid) then
       redis.call('ZADD', key .. ':waiters', now, me)
       return { 'busy', holder }
     end

@@ -4,7 +4,7 @@ import type { ScriptArgument } from './store-scripts.ts';
  * Operations of one call. A call goes out as soon as it is full, so that Redis works on it while this process goes on with
  * the next: were all that 50 slots want one call, each side would wait for the other.
  */
-const longestBatch = 12;
+const longestBatch = 25;
 
 /** Ask for one operation on a step of a run: see lua/steps.lua for names, arguments and answers. */
 export type AskStep = (run: string, operation: string, args: readonly ScriptArgument[]) => Promise<unknown>;

@@ -47,6 +47,8 @@ export function compilePlan(playbook: Playbook, context: CompileContext): Plan {
       summary: playbook.summary,
       params: json,
       target: targetOf(playbook, json),
+      ...(playbook.deadline ? { deadline: playbook.deadline } : {}),
+      ...(playbook.payload === undefined ? {} : { payload: playbook.payload }),
       locks,
       main,
       atEnd,
@@ -56,7 +58,7 @@ export function compilePlan(playbook: Playbook, context: CompileContext): Plan {
 }
 
 /** Describe a graph built in code, where a playbook would be too stiff. `params` are shown, nothing more. */
-export interface CanvasPlan {
+export interface CanvasPlan extends Pick<Plan, 'deadline' | 'payload'> {
   readonly name: string;
   readonly summary: string;
   readonly target: string;

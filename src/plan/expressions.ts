@@ -14,6 +14,8 @@ import { type CelValue, celLiteral, fieldsOfType, fromCel, type Left } from './c
 export interface Names {
   readonly params: ReadonlyMap<string, string>;
   readonly variables: ReadonlyMap<string, string>;
+  /** That one of the variables whose value is known only while the run is under way. */
+  readonly late?: string;
 }
 
 /** Be a mistake inside an expression, `offset` characters after its beginning. */
@@ -65,6 +67,15 @@ export function checkExpression(source: string, names: Names): Checked {
 export function usesOfOutputs(source: string): readonly OutputUse[] {
   const parsed = parseSource(evaluating, source);
   return 'fault' in parsed ? [] : outputUses(parsed.ast, source);
+}
+
+/** Find where an expression names a variable. */
+export function usesOfName(source: string, name: string): readonly Pick<OutputUse, 'offset' | 'text'>[] {
+  const parsed = parseSource(evaluating, source);
+  if ('fault' in parsed) return [];
+  return pathsOf(parsed.ast)
+    .filter(({ root }) => root === name)
+    .map(({ start, end }) => ({ offset: start, text: source.slice(start, end) }));
 }
 
 /** What comes of evaluating an expression. */

@@ -10,6 +10,7 @@ export type Outputs = Readonly<Record<string, Json>>;
 /** List the ids of the steps whose outputs a step needs before its values and condition are known. */
 export function neededOutputs(step: PlanStep): readonly string[] {
   const sources = [...lateSources(step.with), ...(step.when === undefined ? [] : [step.when])];
+  if (step.expansion) sources.push(step.expansion.over.$expression);
   const ids = sources.flatMap((source) => usesOfOutputs(source).flatMap((use) => use.step ?? []));
   return [...new Set(ids)];
 }

@@ -1,5 +1,6 @@
 import { CephflowError } from '../base/errors.ts';
-import type { Canvas, ChainCanvas, GroupCanvas, StepCanvas } from './canvas.ts';
+import type { Canvas, ChainCanvas, ExpandCanvas, GroupCanvas, StepCanvas } from './canvas.ts';
+import { freeId, type TakenIds } from './ids.ts';
 import { orderVertices } from './order.ts';
 import type { PlanGroup, PlanStep } from './plan.ts';
 
@@ -7,8 +8,8 @@ import type { PlanGroup, PlanStep } from './plan.ts';
 export interface Vertex {
   readonly id: string;
   /** Absent for a barrier. */
-  readonly step?: StepCanvas;
-  /** Indices of the vertices before it, all smaller than its own, ascending. */
+  readonly step?: StepCanvas | ExpandCanvas;
+  /** Indices of the vertices before it, all smaller than its own, ascending. Members of a group share one array. */
   readonly after: readonly number[];
   readonly places: PlanStep['places'];
 }
@@ -29,66 +30,81 @@ export type Built =
 /** Nesting deeper than this is a mistake, and would cost the stack. */
 const deepest = 500;
 
-/** Turn a canvas into a graph. Edges grow with n + m where a group of n is followed by one of m. */
-export function buildGraph(canvas: Canvas): Built {
+/**
+ * Turn a canvas into a graph. Edges grow with n + m where a group of n is followed by one of m. A graph may have a
+ * hundred thousand vertices, so nothing is kept for one that many can share.
+ * @param taken ids of other parts of the same plan; those of this one are added
+ */
+export function buildGraph(canvas: Canvas, taken: TakenIds = new Map()): Built {
+  const named = new Set<string>();
+  collectNamed(canvas, named, 0);
   const builder: Builder = {
     drafts: [],
     groups: [],
     ends: new Map(),
     waiting: [],
-    names: new Map(),
+    named,
+    taken,
     barriers: 0,
   };
-  place(builder, canvas, { incoming: [], places: [], depth: 0 });
+  place(builder, canvas, { incoming: nothing, places: nowhere });
   const unknown = builder.waiting.flatMap(({ draft, names }) =>
-    names.filter((id) => !builder.ends.has(id)).map((id) => ({ id, by: draft.id })),
+    names.filter((id) => !builder.ends.has(id)).map((id) => ({ id, by: builder.drafts[draft]?.id ?? '' })),
   );
   if (unknown.length > 0) return { unknown };
   resolveWaiting(builder);
   return finish(builder);
 }
 
+const nothing: readonly number[] = [];
+const nowhere: PlanStep['places'] = [];
+
+/** A vertex while the graph grows; numbers are indices into the drafts. */
 interface Draft {
-  readonly id: string;
-  readonly step?: StepCanvas;
-  readonly after: Set<Draft>;
-  readonly places: PlanStep['places'];
+  id: string;
+  step?: StepCanvas | ExpandCanvas;
+  after: readonly number[];
+  places: PlanStep['places'];
 }
 
 interface Builder {
   readonly drafts: Draft[];
   readonly groups: { id: string; maxParallel: number; memberSizes: number[] }[];
-  /** Last vertices of each canvas that has a name. */
-  readonly ends: Map<string, readonly Draft[]>;
+  /** Last vertices of each canvas that an `after` names. */
+  readonly ends: Map<string, readonly number[]>;
   /** Vertices whose `after` names others that may not be there yet. */
-  readonly waiting: { readonly draft: Draft; readonly names: readonly string[] }[];
-  /** Ids given, with the number that was last put behind each. */
-  readonly names: Map<string, number>;
+  readonly waiting: { readonly draft: number; readonly names: readonly string[] }[];
+  /** All ids that an `after` names. */
+  readonly named: ReadonlySet<string>;
+  readonly taken: TakenIds;
   barriers: number;
 }
 
 interface Spot {
-  readonly incoming: readonly Draft[];
+  readonly incoming: readonly number[];
   readonly places: PlanStep['places'];
-  readonly depth: number;
+}
+
+function collectNamed(canvas: Canvas, named: Set<string>, depth: number): void {
+  if (depth > deepest) {
+    throw new CephflowError('PLAYBOOK_INVALID', `steps are nested deeper than ${deepest} levels`);
+  }
+  if (canvas.after) for (const id of canvas.after) named.add(id);
+  if (canvas.canvas === 'chain') for (const item of canvas.items) collectNamed(item, named, depth + 1);
+  if (canvas.canvas === 'group') for (const item of canvas.members) collectNamed(item, named, depth + 1);
 }
 
 /** Place a canvas behind `incoming`; returns its last vertices, or `incoming` where it holds no step at all. */
-function place(builder: Builder, canvas: Canvas, spot: Spot): readonly Draft[] {
-  if (spot.depth > deepest) {
-    throw new CephflowError('PLAYBOOK_INVALID', `steps are nested deeper than ${deepest} levels`);
-  }
-  const ends = placeKind(builder, canvas, { ...spot, depth: spot.depth + 1 });
-  if (canvas.id !== undefined) builder.ends.set(canvas.id, ends);
+function place(builder: Builder, canvas: Canvas, spot: Spot): readonly number[] {
+  const ends = placeKind(builder, canvas, spot);
+  if (canvas.id !== undefined && builder.named.has(canvas.id)) builder.ends.set(canvas.id, ends);
   return ends;
 }
 
-function placeKind(builder: Builder, canvas: Canvas, spot: Spot): readonly Draft[] {
-  if (canvas.canvas === 'step') {
-    const draft = addDraft(builder, canvas.id ?? canvas.task, spot.incoming, {
-      step: canvas,
-      places: spot.places,
-    });
+function placeKind(builder: Builder, canvas: Canvas, spot: Spot): readonly number[] {
+  if (canvas.canvas === 'step' || canvas.canvas === 'expand') {
+    const wanted = canvas.canvas === 'step' ? (canvas.id ?? canvas.task) : canvas.id;
+    const draft = addDraft(builder, wanted, spot, canvas);
     if (canvas.after) builder.waiting.push({ draft, names: canvas.after });
     return [draft];
   }
@@ -98,17 +114,26 @@ function placeKind(builder: Builder, canvas: Canvas, spot: Spot): readonly Draft
     builder.waiting.push({ draft: entry, names: canvas.after });
     incoming = [entry];
   }
-  const inner = { ...spot, incoming };
+  const inner = { incoming, places: spot.places };
   return canvas.canvas === 'chain' ? placeChain(builder, canvas, inner) : placeGroup(builder, canvas, inner);
 }
 
-function placeChain(builder: Builder, chain: ChainCanvas, spot: Spot): readonly Draft[] {
+function placeChain(builder: Builder, chain: ChainCanvas, spot: Spot): readonly number[] {
+  const { items } = chain;
+  if (items.some(({ after }) => after)) return placeTiedChain(builder, chain, spot);
+  let last = spot.incoming;
+  for (const item of items) last = place(builder, item, { ...spot, incoming: last });
+  return last;
+}
+
+/** Place a chain in which `after` ties some items to others than their neighbours. */
+function placeTiedChain(builder: Builder, chain: ChainCanvas, spot: Spot): readonly number[] {
   const siblings = new Set(chain.items.flatMap(({ id }) => (id === undefined ? [] : [id])));
   const followed = new Set(chain.items.flatMap(({ after }) => after ?? []));
-  const open: Draft[] = [];
+  const open: number[] = [];
   let last = spot.incoming;
   chain.items.forEach((item, index) => {
-    const behind = item.after?.some((id) => siblings.has(id)) ? [] : spot.incoming;
+    const behind = item.after?.some((id) => siblings.has(id)) ? nothing : spot.incoming;
     last = place(builder, item, { ...spot, incoming: item.after ? behind : last });
     const next = chain.items[index + 1];
     const isFollowed =
@@ -117,90 +142,113 @@ function placeChain(builder: Builder, chain: ChainCanvas, spot: Spot): readonly 
   });
   const lastItem = chain.items.at(-1);
   const isLastFollowed = lastItem?.id !== undefined && followed.has(lastItem.id);
-  return [...new Set([...open, ...(isLastFollowed && open.length > 0 ? [] : last)])];
+  return inOrder(isLastFollowed && open.length > 0 ? open : [...open, ...last]);
 }
 
-function placeGroup(builder: Builder, group: GroupCanvas, spot: Spot): readonly Draft[] {
+function placeGroup(builder: Builder, group: GroupCanvas, spot: Spot): readonly number[] {
   let { incoming } = spot;
   if (incoming.length > 1 && group.members.length > 1) incoming = [addBarrier(builder, incoming)];
-  const limit = group.maxParallel;
-  const index = builder.groups.length;
-  const limited = {
-    id: group.id ?? `group-${index + 1}`,
-    maxParallel: limit ?? 0,
-    memberSizes: [] as number[],
-  };
-  if (limit !== undefined) builder.groups.push(limited);
-  const ends = new Set<Draft>();
-  group.members.forEach((member, number) => {
-    const places = limit === undefined ? spot.places : [...spot.places, { group: index, member: number }];
-    const before = builder.drafts.length;
-    const last = place(builder, member, { ...spot, incoming, places });
-    const added = builder.drafts.slice(before);
-    limited.memberSizes.push(added.filter((draft) => draft.step).length);
-    // A member without steps ends where it begins: what follows waits for the others.
-    if (added.length > 0) for (const draft of last) ends.add(draft);
-  });
-  return ends.size > 0 ? [...ends] : incoming;
+  const ends: number[] = [];
+  const shared = { ...spot, incoming };
+  if (group.maxParallel === undefined) {
+    for (const member of group.members) placeMember(builder, member, { spot: shared, ends });
+  } else {
+    const number = builder.groups.length;
+    const id = group.id ?? `group-${number + 1}`;
+    const limited = { id, maxParallel: group.maxParallel, memberSizes: [] as number[] };
+    builder.groups.push(limited);
+    for (const [index, member] of group.members.entries()) {
+      const inner = { ...shared, places: [...spot.places, { group: number, member: index }] };
+      limited.memberSizes.push(placeMember(builder, member, { spot: inner, ends }));
+    }
+  }
+  return ends.length > 0 ? inOrder(ends) : incoming;
 }
 
-function addDraft(
+/** Place one member of a group, whose last vertices are added to `ends`. @returns how many steps it has */
+function placeMember(
   builder: Builder,
-  wanted: string,
-  incoming: readonly Draft[],
-  more: { readonly step?: StepCanvas; readonly places: PlanStep['places'] },
-): Draft {
-  const draft = { id: freeId(builder, wanted), after: new Set(incoming), ...more };
-  builder.drafts.push(draft);
-  return draft;
+  member: Canvas,
+  { spot, ends }: { readonly spot: Spot; readonly ends: number[] },
+): number {
+  const before = builder.drafts.length;
+  const last = place(builder, member, spot);
+  // A member without steps ends where it begins: what follows waits for the others.
+  if (builder.drafts.length > before) for (const draft of last) ends.push(draft);
+  let count = 0;
+  for (let index = before; index < builder.drafts.length; index += 1) {
+    if (builder.drafts[index]?.step) count += 1;
+  }
+  return count;
 }
 
-function freeId(builder: Builder, wanted: string): string {
-  let count = (builder.names.get(wanted) ?? 0) + 1;
-  // Ends: of one more candidate than there are names, one is free.
-  while (count > 1 && builder.names.has(`${wanted}-${count}`)) count += 1;
-  builder.names.set(wanted, count);
-  if (count === 1) return wanted;
-  builder.names.set(`${wanted}-${count}`, 1);
-  return `${wanted}-${count}`;
+function addDraft(builder: Builder, wanted: string, spot: Spot, step?: StepCanvas | ExpandCanvas): number {
+  const id = freeId(builder.taken, wanted);
+  const { incoming, places } = spot;
+  const draft = step ? { id, step, after: incoming, places } : { id, after: incoming, places };
+  return builder.drafts.push(draft) - 1;
 }
 
-function addBarrier(builder: Builder, incoming: readonly Draft[]): Draft {
+function addBarrier(builder: Builder, incoming: readonly number[]): number {
   builder.barriers += 1;
-  return addDraft(builder, `barrier-${builder.barriers}`, incoming, { places: [] });
+  return addDraft(builder, `barrier-${builder.barriers}`, { incoming, places: nowhere });
+}
+
+/** Give indices ascending and each once; the very same list where it is so already. */
+function inOrder(indices: readonly number[]): readonly number[] {
+  const isInOrder = indices.every((one, at) => at === 0 || one > (indices[at - 1] ?? -1));
+  return isInOrder ? indices : [...new Set(indices)].sort((a, b) => a - b);
 }
 
 /** Give the vertices with `after` their edges; many that wait for the same many go through one barrier. */
 function resolveWaiting(builder: Builder): void {
-  const byTargets = new Map<string, Draft[]>();
+  const byTargets = new Map<string, number[]>();
   for (const { draft, names } of builder.waiting) {
     const key = JSON.stringify(names.toSorted());
-    byTargets.set(key, [...(byTargets.get(key) ?? []), draft]);
+    const drafts = byTargets.get(key);
+    if (drafts) drafts.push(draft);
+    else byTargets.set(key, [draft]);
   }
   for (const [key, drafts] of byTargets) {
     const names = JSON.parse(key) as string[];
-    const targets = [...new Set(names.flatMap((id) => builder.ends.get(id) ?? []))];
+    const targets = inOrder(names.flatMap((id) => builder.ends.get(id) ?? []));
     const before = targets.length > 1 && drafts.length > 1 ? [addBarrier(builder, targets)] : targets;
-    for (const draft of drafts) for (const one of before) draft.after.add(one);
+    for (const index of drafts) tie(builder.drafts[index], before);
   }
+}
+
+function tie(draft: Draft | undefined, before: readonly number[]): void {
+  if (draft) draft.after = draft.after.length === 0 ? before : inOrder([...draft.after, ...before]);
 }
 
 function finish(builder: Builder): Built {
   const { drafts } = builder;
-  const indexOf = new Map(drafts.map((draft, index) => [draft, index]));
-  const indices = (set: ReadonlySet<Draft>, map: ReadonlyMap<Draft, number>) =>
-    [...set].flatMap((draft) => map.get(draft) ?? []).toSorted((a, b) => a - b);
-  const result = orderVertices(drafts.map((draft) => indices(draft.after, indexOf)));
-  if ('cycle' in result) return { cycle: result.cycle.map((index) => drafts[index]?.id ?? '') };
-  const ordered = result.order.flatMap((index) => drafts[index] ?? []);
-  const placeOf = new Map(ordered.map((draft, index) => [draft, index]));
-  const vertices = ordered.map(({ id, step, after, places }) => ({
-    id,
-    ...(step ? { step } : {}),
-    after: indices(after, placeOf),
-    places,
-  }));
-  const hasFollower = new Set(vertices.flatMap(({ after }) => after));
-  const ends = vertices.map((_, index) => index).filter((index) => !hasFollower.has(index));
+  const isOrdered = drafts.every(({ after }, index) => (after.at(-1) ?? -1) < index);
+  const vertices = isOrdered ? drafts : reorder(drafts);
+  if ('cycle' in vertices) return { cycle: vertices.cycle.map((index) => drafts[index]?.id ?? '') };
+  const hasFollower = new Uint8Array(vertices.length);
+  let previous = nothing;
+  for (const { after } of vertices) {
+    if (after !== previous) for (const index of after) hasFollower[index] = 1;
+    previous = after;
+  }
+  const ends: number[] = [];
+  for (const [index, isFollowed] of hasFollower.entries()) if (isFollowed === 0) ends.push(index);
   return { graph: { vertices, groups: builder.groups, ends } };
+}
+
+/** Bring drafts into topological order; lists of edges that were one stay one. */
+function reorder(drafts: readonly Draft[]): readonly Draft[] | { readonly cycle: readonly number[] } {
+  const result = orderVertices(drafts.map(({ after }) => after));
+  if ('cycle' in result) return result;
+  const placeOf = new Uint32Array(drafts.length);
+  for (const [index, draft] of result.order.entries()) placeOf[draft] = index;
+  const moved = new Map<readonly number[], readonly number[]>();
+  for (const draft of drafts) {
+    const known = moved.get(draft.after);
+    const after = known ?? inOrder(draft.after.map((index) => placeOf[index] ?? 0));
+    if (!known) moved.set(draft.after, after);
+    draft.after = after;
+  }
+  return result.order.flatMap((index) => drafts[index] ?? []);
 }

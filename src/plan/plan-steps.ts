@@ -1,0 +1,147 @@
+import { CephflowError } from '../base/errors.ts';
+import { risks, type Task } from '../task/task.ts';
+import type { Canvas, ExpandCanvas, StepCanvas } from './canvas.ts';
+import { buildGraph, type Graph, type Vertex } from './graph.ts';
+import type { TakenIds } from './ids.ts';
+import type { PlanStep, StepExpansion } from './plan.ts';
+import { titleOf } from './titles.ts';
+
+/** Find tasks by their names. */
+export type TaskBook = ReadonlyMap<string, { readonly task: Task; readonly hash: string }>;
+
+/** Say where the steps of a graph come to stand in a plan. */
+export interface PartOfPlan {
+  readonly name: string;
+  readonly part: PlanStep['part'];
+  /** Number of groups before this part. */
+  readonly groups: number;
+  /** Ids that the plan has already; those of this part are added. */
+  readonly taken: TakenIds;
+}
+
+/**
+ * Turn a canvas into steps and append them to `steps`.
+ * @returns the graph, whose indices count from the first step of this part
+ * @throws PLAYBOOK_INVALID for unknown tasks, ids in `after` that do not exist, and circles
+ */
+export function appendSteps(steps: PlanStep[], canvas: Canvas, part: PartOfPlan, tasks: TaskBook): Graph {
+  const graph = graphOf(part, canvas);
+  const move = mover(steps.length, part.groups);
+  for (const vertex of graph.vertices) {
+    const spot = { after: move.after(vertex.after), places: move.places(vertex.places) };
+    steps.push(planStep(vertex, spot, part, tasks));
+  }
+  return graph;
+}
+
+/** What all that joins others looks like. */
+export const joining = {
+  kind: 'barrier',
+  risk: 'reads',
+  title: 'join what runs beside one another',
+  with: {},
+} as const;
+
+function graphOf({ name, taken }: PartOfPlan, canvas: Canvas): Graph {
+  const built = buildGraph(canvas, taken);
+  if ('graph' in built) return built.graph;
+  const why =
+    'cycle' in built
+      ? `these steps wait for one another: ${built.cycle.join(' → ')}`
+      : built.unknown.map(({ id, by }) => `${by} comes after "${id}", which does not exist`).join('\n');
+  throw new CephflowError('PLAYBOOK_INVALID', `${name} has no order: ${why}`);
+}
+
+type Places = PlanStep['places'];
+
+/** Move edges and places behind what the plan has already. Lists that vertices share are moved once and stay shared. */
+function mover(shift: number, groups: number) {
+  const edges = new Map<readonly number[], readonly number[]>();
+  const moved = new Map<Places, Places>();
+  return {
+    after(list: readonly number[]): readonly number[] {
+      if (shift === 0 || list.length === 0) return list;
+      const known = edges.get(list);
+      if (known) return known;
+      const after = list.map((index) => index + shift);
+      edges.set(list, after);
+      return after;
+    },
+    places(list: Places): Places {
+      if (groups === 0 || list.length === 0) return list;
+      const known = moved.get(list);
+      if (known) return known;
+      const places = list.map(({ group, member }) => ({ group: group + groups, member }));
+      moved.set(list, places);
+      return places;
+    },
+  };
+}
+
+type Spot = Pick<PlanStep, 'after' | 'places'>;
+
+function planStep(
+  { id, step }: Vertex,
+  { after, places }: Spot,
+  { name, part }: PartOfPlan,
+  tasks: TaskBook,
+): PlanStep {
+  if (!step) return { id, after, part, places, ...joining };
+  if (step.canvas === 'expand') {
+    return expandStep(step, { id, after, part, places }, { name, taken: new Map(), part, groups: 0 }, tasks);
+  }
+  const task = taskOf(step, tasks);
+  const made: PlanStep & { when?: string } = {
+    id,
+    kind: 'task',
+    task: step.task,
+    risk: task.risk,
+    title: titleOf(task, step.with),
+    with: step.with,
+    after,
+    part,
+    places,
+  };
+  if (step.when !== undefined) made.when = step.when;
+  return Object.assign(made, step.settings);
+}
+
+function taskOf(step: StepCanvas, tasks: TaskBook): Task {
+  const found = tasks.get(step.task);
+  if (found) return found.task;
+  throw new CephflowError('PLAYBOOK_INVALID', `there is no task ${step.task}`, {
+    hint: 'see what there is with: cephflow tasks',
+  });
+}
+
+/** Make the step that will append a member for each value; its risk is the worst of what it appends. */
+function expandStep(
+  canvas: ExpandCanvas,
+  spot: Pick<PlanStep, 'id' | 'after' | 'part' | 'places'>,
+  part: PartOfPlan,
+  tasks: TaskBook,
+): PlanStep {
+  const member: PlanStep[] = [];
+  const { groups } = appendSteps(member, canvas.member, part, tasks);
+  const expansion: StepExpansion = {
+    over: { $expression: canvas.over },
+    variable: canvas.variable,
+    atMost: canvas.atMost,
+    ...(canvas.maxParallel === undefined ? {} : { maxParallel: canvas.maxParallel }),
+    // two expansions of one plan may both have a first barrier
+    steps: member.map((step) => (step.kind === 'barrier' ? { ...step, id: `${spot.id}.${step.id}` } : step)),
+    ...(groups.length === 0 ? {} : { groups }),
+  };
+  const worst = Math.max(0, ...member.map(({ risk }) => risks.indexOf(risk)));
+  const names = [...new Set(member.flatMap(({ task }) => task ?? []))];
+  const title = `For each ${canvas.variable}, known later, at most ${canvas.atMost}: ${names.join(', ')}`;
+  return {
+    ...spot,
+    kind: 'expand',
+    risk: risks[worst] ?? 'reads',
+    title,
+    with: {},
+    ...canvas.settings,
+    expansion,
+  };
+}

@@ -67,18 +67,27 @@ function fingerprintOf(map: OsdMap, params: JsonObject, steps: readonly PlanStep
     location: location.map(({ type, name: bucket }) => ({ type, name: bucket })),
     osds: osdIds.toSorted((a, b) => a - b),
   }));
-  const targets = new Set<string>();
+  const targets: Targets = { names: [], limit: fewTargets };
   collectTargets(params, targets);
   collectStepTargets(steps, targets);
   return {
     fsid: map.fsid,
-    targets: [...targets].sort(),
+    targets: sortedOnce(targets.names),
     crush: hashJson(nodes.toSorted((a, b) => (a.name < b.name ? -1 : 1))),
     pools: map.pools.map(({ name, size, ruleId }) => `${name}:${size}:${ruleId}`).toSorted(),
   };
 }
 
-function collectStepTargets(steps: readonly PlanStep[], targets: Set<string>): void {
+/** Collect names, many of them often; `limit`: of how many names those that stand twice are dropped. */
+interface Targets {
+  names: string[];
+  limit: number;
+}
+
+/** So many names are collected before it is worth while to drop those that stand twice. */
+const fewTargets = 10_000;
+
+function collectStepTargets(steps: readonly PlanStep[], targets: Targets): void {
   for (const step of steps) {
     collectTargets(step.with, targets);
     if (step.expansion) collectStepTargets(step.expansion.steps, targets);
@@ -86,12 +95,32 @@ function collectStepTargets(steps: readonly PlanStep[], targets: Set<string>): v
 }
 
 /** Collect the frozen OSDs in a value, at any depth. */
-function collectTargets(value: Json, targets: Set<string>): void {
+function collectTargets(value: Json, targets: Targets): void {
   if (Array.isArray(value)) for (const item of value as readonly Json[]) collectTargets(item, targets);
   if (!isJsonObject(value)) return;
   const { id, uuid, node } = value;
-  if (typeof id === 'number' && typeof uuid === 'string') targets.add(`osd.${id}=${uuid}@${node}`);
+  if (typeof id === 'number' && typeof uuid === 'string') addTarget(targets, id, uuid, String(node));
   else for (const key in value) collectTargets(value[key] ?? null, targets);
+}
+
+function addTarget(targets: Targets, id: number, uuid: string, node: string): void {
+  // joined, not concatenated: a rope of strings would live as long as the plan
+  targets.names.push(['osd.', id, '=', uuid, '@', node].join(''));
+  if (targets.names.length < targets.limit) return;
+  targets.names = sortedOnce(targets.names);
+  targets.limit = Math.max(fewTargets, 2 * targets.names.length);
+}
+
+function sortedOnce(names: string[]): string[] {
+  names.sort();
+  let count = 0;
+  for (const name of names) {
+    if (count > 0 && names[count - 1] === name) continue;
+    names[count] = name;
+    count += 1;
+  }
+  names.length = count;
+  return names;
 }
 
 /** Give back what is held, the last taken first, after everything else that happens at the end. */

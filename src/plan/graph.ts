@@ -4,71 +4,85 @@ import { freeId, type TakenIds } from './ids.ts';
 import { orderVertices } from './order.ts';
 import type { PlanGroup, PlanStep } from './plan.ts';
 
-/** Be a vertex of a graph: a step, or a barrier that joins what stands before it with what stands behind. */
-export interface Vertex {
+/** Be what stands in a graph, whatever else it is: a vertex, or a step of a plan. */
+export interface Placed {
   readonly id: string;
+  /** Indices of the vertices before it, all smaller than its own, ascending. Members of a group share one array. */
+  after: readonly number[];
+  places: PlanStep['places'];
+}
+
+/** Be a vertex of a graph: a step, or a barrier that joins what stands before it with what stands behind. */
+export interface Vertex extends Placed {
   /** Absent for a barrier. */
   readonly step?: StepCanvas | ExpandCanvas;
-  /** Indices of the vertices before it, all smaller than its own, ascending. Members of a group share one array. */
-  readonly after: readonly number[];
-  readonly places: PlanStep['places'];
 }
 
 /** Be a canvas turned into vertices in topological order; `ends`: those that no other comes after. */
-export interface Graph {
-  readonly vertices: readonly Vertex[];
+export interface Graph<V extends Placed = Vertex> {
+  readonly vertices: readonly V[];
   readonly groups: readonly PlanGroup[];
   readonly ends: readonly number[];
 }
 
 /** What came of a canvas: a graph, or why there is none. `cycle`: ids in their order, the first again at the end. */
-export type Built =
-  | { readonly graph: Graph }
+export type Built<V extends Placed = Vertex> =
+  | { readonly graph: Graph<V> }
   | { readonly cycle: readonly string[] }
   | { readonly unknown: readonly { readonly id: string; readonly by: string }[] };
+
+/** Make a vertex of a step, or of nothing for a barrier; where it stands is set afterwards. */
+export type MakeVertex<V extends Placed> = (id: string, step: StepCanvas | ExpandCanvas | undefined) => V;
 
 /** Nesting deeper than this is a mistake, and would cost the stack. */
 const deepest = 500;
 
+/** Turn a canvas into a graph. Edges grow with n + m where a group of n is followed by one of m. */
+export function buildGraph(canvas: Canvas): Built {
+  const make: MakeVertex<Vertex> = (id, step) => ({ id, ...(step ? { step } : {}), ...unplaced });
+  return buildGraphOf(canvas, make, new Map());
+}
+
 /**
- * Turn a canvas into a graph. Edges grow with n + m where a group of n is followed by one of m. A graph may have a
- * hundred thousand vertices, so nothing is kept for one that many can share.
+ * Turn a canvas into a graph of whatever `make` makes. A graph may have a hundred thousand vertices: each is one object
+ * from the beginning, and nothing is kept for one that many can share.
  * @param taken ids of other parts of the same plan; those of this one are added
  */
-export function buildGraph(canvas: Canvas, taken: TakenIds = new Map()): Built {
+export function buildGraphOf<V extends Placed>(
+  canvas: Canvas,
+  make: MakeVertex<V>,
+  taken: TakenIds,
+): Built<V> {
   const named = new Set<string>();
   collectNamed(canvas, named, 0);
-  const builder: Builder = {
-    drafts: [],
-    groups: [],
-    ends: new Map(),
-    waiting: [],
-    named,
-    taken,
-    barriers: 0,
+  const drafts: V[] = [];
+  const add = (id: string, step: StepCanvas | ExpandCanvas | undefined, spot: Spot): number => {
+    const draft = make(id, step);
+    draft.after = spot.incoming;
+    draft.places = spot.places;
+    return drafts.push(draft) - 1;
   };
+  const counts = { steps: 0, barriers: 0 };
+  const builder: Builder = { drafts, add, groups: [], ends: new Map(), waiting: [], named, taken, counts };
   place(builder, canvas, { incoming: nothing, places: nowhere });
   const unknown = builder.waiting.flatMap(({ draft, names }) =>
-    names.filter((id) => !builder.ends.has(id)).map((id) => ({ id, by: builder.drafts[draft]?.id ?? '' })),
+    names.filter((id) => !builder.ends.has(id)).map((id) => ({ id, by: drafts[draft]?.id ?? '' })),
   );
   if (unknown.length > 0) return { unknown };
   resolveWaiting(builder);
-  return finish(builder);
+  return finish(drafts, builder.groups);
 }
 
 const nothing: readonly number[] = [];
 const nowhere: PlanStep['places'] = [];
 
-/** A vertex while the graph grows; numbers are indices into the drafts. */
-interface Draft {
-  id: string;
-  step?: StepCanvas | ExpandCanvas;
-  after: readonly number[];
-  places: PlanStep['places'];
-}
+/** Where a vertex stands before it is placed. */
+export const unplaced: Pick<Placed, 'after' | 'places'> = { after: nothing, places: nowhere };
 
+/** Numbers of vertices are indices into `drafts`. */
 interface Builder {
-  readonly drafts: Draft[];
+  readonly drafts: readonly Placed[];
+  readonly add: (id: string, step: StepCanvas | ExpandCanvas | undefined, spot: Spot) => number;
   readonly groups: { id: string; maxParallel: number; memberSizes: number[] }[];
   /** Last vertices of each canvas that an `after` names. */
   readonly ends: Map<string, readonly number[]>;
@@ -77,7 +91,7 @@ interface Builder {
   /** All ids that an `after` names. */
   readonly named: ReadonlySet<string>;
   readonly taken: TakenIds;
-  barriers: number;
+  readonly counts: { steps: number; barriers: number };
 }
 
 interface Spot {
@@ -104,7 +118,8 @@ function place(builder: Builder, canvas: Canvas, spot: Spot): readonly number[] 
 function placeKind(builder: Builder, canvas: Canvas, spot: Spot): readonly number[] {
   if (canvas.canvas === 'step' || canvas.canvas === 'expand') {
     const wanted = canvas.canvas === 'step' ? (canvas.id ?? canvas.task) : canvas.id;
-    const draft = addDraft(builder, wanted, spot, canvas);
+    builder.counts.steps += 1;
+    const draft = builder.add(freeId(builder.taken, wanted), canvas, spot);
     if (canvas.after) builder.waiting.push({ draft, names: canvas.after });
     return [draft];
   }
@@ -172,26 +187,17 @@ function placeMember(
   { spot, ends }: { readonly spot: Spot; readonly ends: number[] },
 ): number {
   const before = builder.drafts.length;
+  const { steps } = builder.counts;
   const last = place(builder, member, spot);
   // A member without steps ends where it begins: what follows waits for the others.
   if (builder.drafts.length > before) for (const draft of last) ends.push(draft);
-  let count = 0;
-  for (let index = before; index < builder.drafts.length; index += 1) {
-    if (builder.drafts[index]?.step) count += 1;
-  }
-  return count;
-}
-
-function addDraft(builder: Builder, wanted: string, spot: Spot, step?: StepCanvas | ExpandCanvas): number {
-  const id = freeId(builder.taken, wanted);
-  const { incoming, places } = spot;
-  const draft = step ? { id, step, after: incoming, places } : { id, after: incoming, places };
-  return builder.drafts.push(draft) - 1;
+  return builder.counts.steps - steps;
 }
 
 function addBarrier(builder: Builder, incoming: readonly number[]): number {
-  builder.barriers += 1;
-  return addDraft(builder, `barrier-${builder.barriers}`, { incoming, places: nowhere });
+  builder.counts.barriers += 1;
+  const id = freeId(builder.taken, `barrier-${builder.counts.barriers}`);
+  return builder.add(id, undefined, { incoming, places: nowhere });
 }
 
 /** Give indices ascending and each once; the very same list where it is so already. */
@@ -217,12 +223,11 @@ function resolveWaiting(builder: Builder): void {
   }
 }
 
-function tie(draft: Draft | undefined, before: readonly number[]): void {
+function tie(draft: Placed | undefined, before: readonly number[]): void {
   if (draft) draft.after = draft.after.length === 0 ? before : inOrder([...draft.after, ...before]);
 }
 
-function finish(builder: Builder): Built {
-  const { drafts } = builder;
+function finish<V extends Placed>(drafts: readonly V[], groups: readonly PlanGroup[]): Built<V> {
   const isOrdered = drafts.every(({ after }, index) => (after.at(-1) ?? -1) < index);
   const vertices = isOrdered ? drafts : reorder(drafts);
   if ('cycle' in vertices) return { cycle: vertices.cycle.map((index) => drafts[index]?.id ?? '') };
@@ -233,12 +238,14 @@ function finish(builder: Builder): Built {
     previous = after;
   }
   const ends: number[] = [];
-  for (const [index, isFollowed] of hasFollower.entries()) if (isFollowed === 0) ends.push(index);
-  return { graph: { vertices, groups: builder.groups, ends } };
+  for (let index = 0; index < hasFollower.length; index += 1) if (hasFollower[index] === 0) ends.push(index);
+  return { graph: { vertices, groups, ends } };
 }
 
-/** Bring drafts into topological order; lists of edges that were one stay one. */
-function reorder(drafts: readonly Draft[]): readonly Draft[] | { readonly cycle: readonly number[] } {
+/** Bring vertices into topological order; lists of edges that were one stay one. */
+function reorder<V extends Placed>(
+  drafts: readonly V[],
+): readonly V[] | { readonly cycle: readonly number[] } {
   const result = orderVertices(drafts.map(({ after }) => after));
   if ('cycle' in result) return result;
   const placeOf = new Uint32Array(drafts.length);

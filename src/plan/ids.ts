@@ -10,7 +10,8 @@ export function freeId(taken: TakenIds, wanted: string): string {
   // Ends: of one more candidate than there are ids, one is free.
   while (count > 1 && isTaken(taken, `${wanted}-${count}`)) count += 1;
   taken.set(wanted, count);
-  return count === 1 ? wanted : `${wanted}-${count}`;
+  // joined, not concatenated: a rope of two strings would live as long as the plan
+  return count === 1 ? wanted : [wanted, count].join('-');
 }
 
 function isTaken(taken: ReadonlyMap<string, number>, id: string): boolean {

@@ -1,7 +1,7 @@
 import { CephflowError } from '../base/errors.ts';
 import { risks, type Task } from '../task/task.ts';
 import type { Canvas, ExpandCanvas, StepCanvas } from './canvas.ts';
-import { buildGraph, type Graph, type Vertex } from './graph.ts';
+import { type Built, buildGraphOf, type Graph, type Placed, unplaced } from './graph.ts';
 import type { TakenIds } from './ids.ts';
 import type { PlanStep, StepExpansion } from './plan.ts';
 import { titleOf } from './titles.ts';
@@ -24,13 +24,16 @@ export interface PartOfPlan {
  * @returns the graph, whose indices count from the first step of this part
  * @throws PLAYBOOK_INVALID for unknown tasks, ids in `after` that do not exist, and circles
  */
-export function appendSteps(steps: PlanStep[], canvas: Canvas, part: PartOfPlan, tasks: TaskBook): Graph {
-  const graph = graphOf(part, canvas);
-  const move = mover(steps.length, part.groups);
-  for (const vertex of graph.vertices) {
-    const spot = { after: move.after(vertex.after), places: move.places(vertex.places) };
-    steps.push(planStep(vertex, spot, part, tasks));
-  }
+export function appendSteps(
+  steps: PlanStep[],
+  canvas: Canvas,
+  part: PartOfPlan,
+  tasks: TaskBook,
+): Graph<PlanStep> {
+  const make = (id: string, step: StepCanvas | ExpandCanvas | undefined) => planStep(id, step, part, tasks);
+  const graph = graphOf(part, buildGraphOf<PlanStep>(canvas, make, part.taken));
+  movePlaces(graph.vertices, steps.length, part.groups);
+  for (const step of graph.vertices) steps.push(step);
   return graph;
 }
 
@@ -42,8 +45,7 @@ export const joining = {
   with: {},
 } as const;
 
-function graphOf({ name, taken }: PartOfPlan, canvas: Canvas): Graph {
-  const built = buildGraph(canvas, taken);
+function graphOf({ name }: PartOfPlan, built: Built<PlanStep>): Graph<PlanStep> {
   if ('graph' in built) return built.graph;
   const why =
     'cycle' in built
@@ -52,44 +54,29 @@ function graphOf({ name, taken }: PartOfPlan, canvas: Canvas): Graph {
   throw new CephflowError('PLAYBOOK_INVALID', `${name} has no order: ${why}`);
 }
 
-type Places = PlanStep['places'];
-
-/** Move edges and places behind what the plan has already. Lists that vertices share are moved once and stay shared. */
-function mover(shift: number, groups: number) {
+/** Move edges and places behind what the plan has already. Lists that steps share are moved once and stay shared. */
+function movePlaces(steps: readonly Placed[], shift: number, groups: number): void {
   const edges = new Map<readonly number[], readonly number[]>();
-  const moved = new Map<Places, Places>();
-  return {
-    after(list: readonly number[]): readonly number[] {
-      if (shift === 0 || list.length === 0) return list;
-      const known = edges.get(list);
-      if (known) return known;
-      const after = list.map((index) => index + shift);
-      edges.set(list, after);
-      return after;
-    },
-    places(list: Places): Places {
-      if (groups === 0 || list.length === 0) return list;
-      const known = moved.get(list);
-      if (known) return known;
-      const places = list.map(({ group, member }) => ({ group: group + groups, member }));
-      moved.set(list, places);
-      return places;
-    },
-  };
+  const spots = new Map<PlanStep['places'], PlanStep['places']>();
+  if (shift === 0 && groups === 0) return;
+  for (const step of steps) {
+    const { after, places } = step;
+    step.after = edges.get(after) ?? after.map((index) => index + shift);
+    edges.set(after, step.after);
+    step.places = spots.get(places) ?? places.map(({ group, member }) => ({ group: group + groups, member }));
+    spots.set(places, step.places);
+  }
 }
 
-type Spot = Pick<PlanStep, 'after' | 'places'>;
-
 function planStep(
-  { id, step }: Vertex,
-  { after, places }: Spot,
+  id: string,
+  step: StepCanvas | ExpandCanvas | undefined,
   { name, part }: PartOfPlan,
   tasks: TaskBook,
 ): PlanStep {
-  if (!step) return { id, after, part, places, ...joining };
-  if (step.canvas === 'expand') {
-    return expandStep(step, { id, after, part, places }, { name, taken: new Map(), part, groups: 0 }, tasks);
-  }
+  if (!step) return { id, part, ...joining, ...unplaced };
+  if (step.canvas === 'expand')
+    return expandStep(id, step, { name, taken: new Map(), part, groups: 0 }, tasks);
   const task = taskOf(step, tasks);
   const made: PlanStep & { when?: string } = {
     id,
@@ -98,9 +85,9 @@ function planStep(
     risk: task.risk,
     title: titleOf(task, step.with),
     with: step.with,
-    after,
+    after: unplaced.after,
     part,
-    places,
+    places: unplaced.places,
   };
   if (step.when !== undefined) made.when = step.when;
   return Object.assign(made, step.settings);
@@ -115,12 +102,7 @@ function taskOf(step: StepCanvas, tasks: TaskBook): Task {
 }
 
 /** Make the step that will append a member for each value; its risk is the worst of what it appends. */
-function expandStep(
-  canvas: ExpandCanvas,
-  spot: Pick<PlanStep, 'id' | 'after' | 'part' | 'places'>,
-  part: PartOfPlan,
-  tasks: TaskBook,
-): PlanStep {
+function expandStep(id: string, canvas: ExpandCanvas, part: PartOfPlan, tasks: TaskBook): PlanStep {
   const member: PlanStep[] = [];
   const { groups } = appendSteps(member, canvas.member, part, tasks);
   const expansion: StepExpansion = {
@@ -129,18 +111,20 @@ function expandStep(
     atMost: canvas.atMost,
     ...(canvas.maxParallel === undefined ? {} : { maxParallel: canvas.maxParallel }),
     // two expansions of one plan may both have a first barrier
-    steps: member.map((step) => (step.kind === 'barrier' ? { ...step, id: `${spot.id}.${step.id}` } : step)),
+    steps: member.map((step) => (step.kind === 'barrier' ? { ...step, id: `${id}.${step.id}` } : step)),
     ...(groups.length === 0 ? {} : { groups }),
   };
   const worst = Math.max(0, ...member.map(({ risk }) => risks.indexOf(risk)));
   const names = [...new Set(member.flatMap(({ task }) => task ?? []))];
   const title = `For each ${canvas.variable}, known later, at most ${canvas.atMost}: ${names.join(', ')}`;
   return {
-    ...spot,
+    id,
     kind: 'expand',
     risk: risks[worst] ?? 'reads',
     title,
     with: {},
+    part: part.part,
+    ...unplaced,
     ...canvas.settings,
     expansion,
   };

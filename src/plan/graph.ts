@@ -13,7 +13,7 @@ export interface Placed {
 }
 
 /** Be a vertex of a graph: a step, or a barrier that joins what stands before it with what stands behind. */
-export interface Vertex extends Placed {
+interface Vertex extends Placed {
   /** Absent for a barrier. */
   readonly step?: StepCanvas | ExpandCanvas;
 }

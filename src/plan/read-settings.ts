@@ -3,7 +3,7 @@ import { errorCodes } from '../base/errors.ts';
 import { canonicalJson, type Json } from '../base/json.ts';
 import { didYouMean } from '../base/nearest.ts';
 import { splitText } from './interpolation.ts';
-import type { Plan } from './plan.ts';
+import type { Plan, StepRetry } from './plan.ts';
 import type { WrittenLock, WrittenSettings } from './playbook.ts';
 import { type Place, type Problem, problemAt } from './problems.ts';
 import {
@@ -148,7 +148,7 @@ function readEnd<Outcome extends 'ask' | 'fail' | 'abort'>(
   return afterMs === undefined || outcome === undefined ? undefined : { afterMs, outcome };
 }
 
-function readRetry(entry: WrittenEntry | undefined, problems: Problem[]): WrittenSettings['retry'] {
+function readRetry(entry: WrittenEntry | undefined, problems: Problem[]): StepRetry | undefined {
   if (!entry) return undefined;
   const fields = takeFields(entry.value, ['attempts', 'delay', 'max-delay', 'on'], 'a retry', problems);
   const { place } = entry.value;

@@ -11,6 +11,7 @@ import { mergeLocks } from './locks.ts';
 import { PlacedItems } from './placed-items.ts';
 import { isLateValue, type PlanLock } from './plan.ts';
 import {
+  allItems,
   type GroupItem,
   type IncludeItem,
   type Item,
@@ -56,7 +57,7 @@ export function expandPlaybook(
     playbook: playbook.name,
     prefix,
     loops,
-    placed: new PlacedItems(loops),
+    placed: new PlacedItems(loops, namesIn(all)),
     locks: [],
     atEnd: [],
     defaults: { ...expansion.defaults, ...playbook.defaults },
@@ -69,6 +70,10 @@ export function expandPlaybook(
   instance.placed.tie();
   const atEnd = playbook.finally.length > 0 ? [own, ...instance.atEnd] : instance.atEnd;
   return { main, atEnd, locks: instance.locks };
+}
+
+function namesIn(items: readonly Item[]): readonly string[] {
+  return allItems(items).flatMap(({ after = [] }) => after.map(({ text }) => text));
 }
 
 interface Instance extends Expansion {

@@ -11,12 +11,17 @@ let server: PrivateRedis;
 let config: string;
 let stopWorker: () => Promise<void>;
 
-/** What an empty cluster answers. */
+/** What an empty cluster answers; it keeps the marker of the instance that works with it. */
 const ceph = `#!/bin/sh
+marker="$(dirname "$0")/marker"
 case "$*" in
 *"osd dump"*) echo '{"epoch":1,"fsid":"f51d","flags_set":[],"backfillfull_ratio":0.9,"osds":[],"pools":[]}' ;;
 *"osd tree"*) echo '{"nodes":[],"stray":[]}' ;;
 *"health detail"*) echo '{"status":"HEALTH_OK","checks":{}}' ;;
+*"config-key dump"*) cat "$marker" 2>/dev/null || echo '{}' ;;
+*"config-key set"*)
+  value=$(printf %s "$6" | sed 's/"/\\\\"/g')
+  printf '{"%s":"%s"}' "$5" "$value" >"$marker.$$" && mv "$marker.$$" "$marker" ;;
 *) echo "unknown: $*" >&2; exit 22 ;;
 esac
 `;

@@ -156,7 +156,7 @@ describe('cephflow: what is written wrongly, or not there, ends with 78', () => 
       code: 78,
       said: [
         'CONFIG_INVALID  the config has 3 mistakes',
-        '  DESK/config.yaml:1:1: unknown key cluster. Did you mean "clusters"? Known here: clusters, redis, engine, monitoring, mail, contacts, tasks, playbooks',
+        '  DESK/config.yaml:1:1: unknown key cluster. Did you mean "clusters"? Known here: clusters, redis, engine, monitoring, mail, contacts, hooks, tasks, playbooks',
         '  DESK/config.yaml:3:3: engine.lease must be a duration such as 30s, 10m or 12h',
         '  DESK/config.yaml:4:3: engine.concurrency must be a whole number, 1 to 1000',
         '  config.example.yaml shows every key with an example',
@@ -191,7 +191,7 @@ steps:
     expect(stdout.split('\n')).toEqual([
       'DESK/bad.yaml:4:17  unknown kind "nod": expected one of node, osd, osds, hostname, devices, contact, text, number, integer, boolean, duration, choice, json. Did you mean "node"?',
       'DESK/bad.yaml:6:13  unknown task "osd.stopp": expected a name that cephflow tasks lists. Did you mean "osd.stop"?',
-      'DESK/bad.yaml:7:29  unknown key "whit" in a step: expected one of task, id, with, after, when, retry, timeout, poll, delay. Did you mean "with"?',
+      'DESK/bad.yaml:7:29  unknown key "whit" in a step: expected one of task, id, with, after, when, lock, retry, timeout, poll, delay, limit, queue, priority, rate, approvers, payload. Did you mean "with"?',
     ]);
     const run = await refusal(['run', file]);
     expect(run.code).toBe(78);

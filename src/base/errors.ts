@@ -50,6 +50,11 @@ export const errorCodes = {
     disposition: 'stop',
     about: 'An expression of a playbook could not be evaluated.',
   },
+  EXPANSION_INVALID: {
+    exit: 4,
+    disposition: 'stop',
+    about: 'What a step returned cannot be expanded: it is no list, too long, or its values do not fit.',
+  },
   TASK_INVALID: { exit: 78, disposition: 'stop', about: 'A task file does not hold what a task must.' },
   TASK_MISSING: {
     exit: 78,

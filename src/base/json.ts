@@ -13,10 +13,29 @@ export function isJsonObject(value: Json | undefined): value is JsonObject {
 
 /** Write JSON with sorted keys, so that equal values have equal text (and equal hashes). */
 export function canonicalJson(value: Json): string {
-  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
-  if (isJsonObject(value)) {
-    const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
-    return `{${entries.map(([key, item]) => `${JSON.stringify(key)}:${canonicalJson(item)}`).join(',')}}`;
-  }
-  return JSON.stringify(value);
+  let text = '';
+  writeCanonicalJson(value, (piece) => {
+    text += piece;
+  });
+  return text;
+}
+
+/** Write canonical JSON piece by piece, so that the text of a large value is never there as a whole. */
+export function writeCanonicalJson(value: Json, write: (piece: string) => void): void {
+  if (Array.isArray(value)) {
+    write('[');
+    for (const [index, item] of (value as readonly Json[]).entries()) {
+      if (index > 0) write(',');
+      writeCanonicalJson(item, write);
+    }
+    write(']');
+  } else if (isJsonObject(value)) {
+    let before = '{';
+    for (const key of Object.keys(value).sort()) {
+      write(`${before}${JSON.stringify(key)}:`);
+      writeCanonicalJson(value[key] ?? null, write);
+      before = ',';
+    }
+    write(before === '{' ? '{}' : '}');
+  } else write(JSON.stringify(value));
 }

@@ -1,8 +1,13 @@
 import { CephflowError } from '../base/errors.ts';
+import { evaluateWhen, type Outputs } from '../plan/fill.ts';
+import { growPlan } from '../plan/grow.ts';
+import { hashJson } from '../plan/hash.ts';
+import type { PlanStep } from '../plan/plan.ts';
 import { undoSteps } from '../plan/undo.ts';
 import type { Completed, Growth } from './leases.ts';
 import { understandThrown } from './thrown.ts';
 import { undoRequest } from './undo-request.ts';
+import { collectOutputs } from './values.ts';
 import { type Claimed, clockFrom, recordError } from './workshop.ts';
 
 /** Another expansion of the same run may come between: then the numbers are worked out anew, so often. */
@@ -16,9 +21,12 @@ export async function growRun(claimed: Claimed): Promise<Completed | undefined> 
   const { run } = grant;
   try {
     if (!step.expansion && (await waitsForOthers(claimed))) return undefined;
+    const missing = missingTask(claimed);
+    if (missing !== undefined) return waitForTask(claimed, missing);
+    const outputs = await collectOutputs({ store: shop.store, run, step });
+    if (!evaluateWhen(step, outputs)) return skip(claimed);
     for (let left = growTries; left > 0; left -= 1) {
-      const { size } = await shop.store.extent(run);
-      const growth: Growth = { ...(await workOut(claimed, size)), first: size };
+      const growth = await workOut(claimed, outputs, await shop.store.extent(run));
       const written = await shop.store.expand(grant, growth);
       if (written === 'moved') continue;
       if (written === 'accepted') shop.dispatch(run);
@@ -30,6 +38,22 @@ export async function growRun(claimed: Claimed): Promise<Completed | undefined> 
     if (error.code === 'REDIS_UNREACHABLE') throw error;
     return shop.store.complete(grant, { state: 'failed', acted: false, error: recordError(error) });
   }
+}
+
+/** Another worker may have it, or an operator brings it: asked again so soon. */
+const otherWorkerMs = 30_000;
+
+async function waitForTask({ grant, shop }: Claimed, name: string): Promise<undefined> {
+  await shop.store.park(grant, {
+    untilMs: clockFrom(grant.nowMs)() + otherWorkerMs,
+    waiting: { reason: `no worker has ${name} as it was when the plan was made` },
+  });
+  return undefined;
+}
+
+function skip({ grant, shop, step }: Claimed): Promise<Completed> {
+  const reason = `its condition is not met: ${step.when}`;
+  return shop.store.complete(grant, { state: 'skipped', acted: false, reason });
 }
 
 /** What is taken back must have come to its end first. */
@@ -46,9 +70,49 @@ async function waitsForOthers({ grant, shop }: Claimed): Promise<boolean> {
   return true;
 }
 
-async function workOut({ grant, shop }: Claimed, first: number): Promise<Omit<Growth, 'first'>> {
-  const request = await undoRequest(shop.store, grant.run, tasksOf(shop.tasks));
-  return undoSteps(request, { first, by: grant.step });
+/** Where new steps are numbered from. */
+interface Extent {
+  readonly size: number;
+  readonly groups: number;
+}
+
+async function workOut(claimed: Claimed, outputs: Outputs, { size, groups }: Extent): Promise<Growth> {
+  const { grant, shop, step } = claimed;
+  const place = { first: size, groupsFrom: groups, known: step.inputs ?? {} };
+  if (!step.expansion) {
+    const request = await undoRequest(shop.store, grant.run, tasksOf(shop.tasks));
+    return { ...undoSteps(request, { first: size, by: grant.step }), ...place };
+  }
+  const at = { index: grant.step, firstIndex: size, groups };
+  const grown = growPlan(step, at, outputs, shop.tasks);
+  const steps = [...grown.steps, joinOf(step, grant.step, { first: size, steps: grown.steps })];
+  return { groups: grown.groups, steps, hash: hashJson({ grown: grown.hash, ...at }), ...place };
+}
+
+/** Join what was appended: whatever comes after the expand step comes after this. */
+function joinOf(
+  step: PlanStep,
+  index: number,
+  { first, steps }: { readonly first: number; readonly steps: readonly PlanStep[] },
+): PlanStep {
+  const followed = new Set(steps.flatMap(({ after }) => after));
+  const ends = steps.flatMap((_, at) => (followed.has(first + at) ? [] : [first + at]));
+  return {
+    id: `${step.id}.joined`,
+    kind: 'barrier',
+    risk: 'reads',
+    title: 'join what runs beside one another',
+    with: {},
+    after: ends.length > 0 ? ends : [index],
+    part: step.part,
+    places: [],
+  };
+}
+
+/** Give the tasks of an expansion that this worker has not, or not as the plan pinned them. */
+function missingTask({ shop, run, step }: Claimed): string | undefined {
+  const names = step.expansion?.steps.flatMap(({ task }) => task ?? []) ?? [];
+  return names.find((name) => shop.tasks.get(name)?.hash !== run.plan.tasks[name]);
 }
 
 const tasksOf = (library: Claimed['shop']['tasks']) =>

@@ -144,6 +144,10 @@ export type LockAnswer =
 /** Be steps to append to a run: numbered over the whole run from `first` on, with a hash as a plan has. */
 export interface Growth extends Pick<Plan, 'hash' | 'groups' | 'steps'> {
   readonly first: number;
+  /** Number of groups that the run had before. */
+  readonly groupsFrom: number;
+  /** Numbers of steps of the run that these may name, beside their own. */
+  readonly known: Readonly<Record<string, number>>;
 }
 
 /** What the workers call: the life of a step. All idempotent; a connection lost in between may repeat them. */

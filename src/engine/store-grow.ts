@@ -45,7 +45,7 @@ export async function withPlan<T>(
 export async function sendSettings(
   { redis, keys, ask }: StoreContext,
   run: string,
-  { plan, steps, first }: PlanPart,
+  { plan, steps, first, groupsFrom = 0 }: PlanPart,
 ): Promise<string> {
   const send = async (name: string, entries: readonly (string | number)[]) => {
     for (let from = 0; from < entries.length; from += 2 * stepsAtOnce) {
@@ -54,7 +54,7 @@ export async function sendSettings(
     return entries.length > 0;
   };
   const places = steps.flatMap((step, index) =>
-    step.places.length > 0 ? [first + index, placesText(plan.groups, step)] : [],
+    step.places.length > 0 ? [first + index, placesText(plan.groups, step, groupsFrom)] : [],
   );
   const special = steps.flatMap((step, index) => {
     const text = specialText(step);
@@ -73,8 +73,8 @@ export async function appendGrowth(
   output: Json | undefined,
 ): Promise<Written | 'moved'> {
   const { run, step, token } = held;
-  const { steps, first } = growth;
-  const part: PlanPart = { plan: await asPlan(context, run, growth), steps, first };
+  const { steps, first, groupsFrom, known } = growth;
+  const part: PlanPart = { plan: await asPlan(context, run, growth), steps, first, groupsFrom, known };
   const flags = await sendSettings(context, run, part);
   const begun = firstStates(unpackGraph(packGraph(steps, { first })));
   const answer = await withPlan(context, part, async ({ key, fields }) => {

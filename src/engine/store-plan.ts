@@ -21,6 +21,8 @@ export interface PlanPart {
   readonly plan: Omit<Plan, 'steps'>;
   readonly steps: readonly PlanStep[];
   readonly first: number;
+  /** Number of the first of `plan.groups` in the run; absent: 0. */
+  readonly groupsFrom?: number;
   /** Numbers of steps of the run that these may name, beside their own. */
   readonly known?: Readonly<Record<string, number>>;
 }
@@ -64,8 +66,9 @@ export async function* packPlan(part: PlanPart): AsyncGenerator<(string | Buffer
 /** Numbers of the steps whose outputs a step uses; few do, so the ids are looked up only when the first one asks. */
 function findInputs({ steps, first, known = {} }: PlanPart) {
   let numbers: Map<string, number> | undefined;
-  return (step: Pick<PlanStep, 'with' | 'when'>): Readonly<Record<string, number>> | undefined => {
-    const needed = neededOutputs(step);
+  return (step: Omit<PlanStep, 'after'>): Readonly<Record<string, number>> | undefined => {
+    const later = step.expansion?.steps.flatMap(neededOutputs) ?? [];
+    const needed = [...new Set([...neededOutputs(step), ...later])];
     if (needed.length === 0) return undefined;
     numbers ??= new Map(steps.map(({ id }, index) => [id, first + index]));
     const found = needed.flatMap((id) => {

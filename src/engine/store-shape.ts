@@ -100,7 +100,9 @@ export function firstStates(graph: Graph): FirstStates {
   let lastRoot = -1;
   for (let own = 0; own < size; own += 1) {
     const isFinally = graph.isFinally[own] === 1;
-    const count = innerBefore(graph, first + own).length + (isFinally ? 1 : 0);
+    // what is appended comes when that gate has opened
+    const gate = isFinally && first === 0 ? 1 : 0;
+    const count = innerBefore(graph, first + own).length + gate;
     dependencies.writeUInt32BE(count, own * 4);
     if (isFinally) finallySteps.push(first + own);
     if (count > 0) continue;
@@ -116,11 +118,14 @@ export function firstStates(graph: Graph): FirstStates {
   return { states, dependencies, part, ready, deliveries, roots, finallySteps };
 }
 
-/** Give the places of a step as the scripts read them: `group:member:max:size;…`; '' where it needs none. */
-export function placesText(groups: Plan['groups'], { places }: PlanStep): string {
+/**
+ * Give the places of a step as the scripts read them: `group:member:max:size;…`; '' where it needs none.
+ * @param from number of the first of `groups` in the run
+ */
+export function placesText(groups: Plan['groups'], { places }: PlanStep, from = 0): string {
   return places
     .map(({ group, member }) => {
-      const { maxParallel = 1, memberSizes = [] } = groups[group] ?? {};
+      const { maxParallel = 1, memberSizes = [] } = groups[group - from] ?? {};
       return `${group}:${member}:${maxParallel}:${memberSizes[member] ?? 1}`;
     })
     .join(';');

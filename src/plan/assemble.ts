@@ -1,30 +1,28 @@
-import { CephflowError } from '../base/errors.ts';
 import { isJsonObject, type Json, type JsonObject } from '../base/json.ts';
 import type { Health, OsdMap } from '../task/ceph.ts';
-import type { Task } from '../task/task.ts';
-import type { Canvas, StepCanvas } from './canvas.ts';
-import { buildGraph, type Graph, type Vertex } from './graph.ts';
-import { hashJson } from './hash.ts';
+import type { Canvas } from './canvas.ts';
+import { hashJson, hashSteps } from './hash.ts';
+import { freeId, type TakenIds } from './ids.ts';
+import { mergeLocks } from './locks.ts';
 import { checkPayload } from './payload.ts';
-import type { Fingerprint, Plan, PlanGroup, PlanLock, PlanStep } from './plan.ts';
+import type { Fingerprint, Plan, PlanLock, PlanStep } from './plan.ts';
+import { appendSteps, joining, type TaskBook } from './plan-steps.ts';
 import { passOn } from './previous.ts';
-import { titleOf } from './titles.ts';
 
 /** What a plan is assembled from. `atEnd`: chains of the part finally, beside one another. */
-export interface PlanParts {
+export interface PlanParts extends Pick<Plan, 'deadline' | 'payload'> {
   readonly name: string;
   readonly summary: string;
   readonly params: JsonObject;
   readonly target: string;
   readonly locks: readonly PlanLock[];
-  readonly payload?: Json;
   readonly main: Canvas;
   readonly atEnd: readonly Canvas[];
 }
 
 /** What a plan is assembled against. */
 export interface PlanGround {
-  readonly tasks: ReadonlyMap<string, { readonly task: Task; readonly hash: string }>;
+  readonly tasks: TaskBook;
   readonly map: OsdMap;
   readonly health: Health;
   readonly cluster: string;
@@ -36,184 +34,146 @@ export interface PlanGround {
  * are not there; PARAM_INVALID for a payload that is too long
  */
 export function assemblePlan(parts: PlanParts, ground: PlanGround): Plan {
-  const main = graphOf(parts.name, parts.main);
-  const atEnd = graphOf(parts.name, { canvas: 'group', members: parts.atEnd });
-  const first = main.vertices.length;
-  const built = [
-    ...main.vertices.map((vertex) => planStep(vertex, { part: 'main', shift: 0, groups: 0 }, ground)),
-    ...atEnd.vertices.map((vertex) =>
-      planStep(vertex, { part: 'finally', shift: first, groups: main.groups.length }, ground),
-    ),
-  ];
-  checkPayload('the run', parts.payload);
-  for (const step of built) checkPayload(`step ${step.id}`, step.payload);
+  const { name } = parts;
+  const taken: TakenIds = new Map();
+  const steps: PlanStep[] = [];
+  const main = appendSteps(steps, parts.main, { name, part: 'main', groups: 0, taken }, ground.tasks);
+  const first = steps.length;
+  const last: Canvas = { canvas: 'group', members: parts.atEnd };
+  const groups = main.groups.length;
+  const atEnd = appendSteps(steps, last, { name, part: 'finally', groups, taken }, ground.tasks);
+  checkPayloads(parts, steps);
+  // before releases, which take the values of their holds
   const fed = [
     { shift: 0, feeds: main.feeds },
     { shift: first, feeds: atEnd.feeds },
   ];
-  const steps = passOn(parts.name, uniqueIds(built), fed, ground.tasks);
+  passOn(name, steps, fed, ground.tasks);
   const ends = atEnd.ends.map((index) => index + first);
-  const all = uniqueIds([...steps, ...releasesOf(steps, ends, ground)]);
-  const plan = {
+  appendReleases(steps, ends, taken, ground.tasks);
+  const planned = {
     version: 1 as const,
-    playbook: parts.name,
+    playbook: name,
     summary: parts.summary,
     cluster: ground.cluster,
     fsid: ground.map.fsid,
     target: parts.target,
     params: parts.params,
     locks: mergeLocks(parts.locks),
+    ...(parts.deadline ? { deadline: parts.deadline } : {}),
     ...(parts.payload === undefined ? {} : { payload: parts.payload }),
-    tasks: hashesOf(all, ground),
-    fingerprint: fingerprintOf(ground.map, [parts.params, ...all.map((step) => step.with)]),
+    tasks: hashesOf(steps, ground),
+    fingerprint: fingerprintOf(ground.map, parts.params, steps),
     baseline: ground.health,
-    groups: [...main.groups, ...atEnd.groups] as readonly PlanGroup[],
-    steps: all,
+    groups: [...main.groups, ...atEnd.groups],
   };
-  return { ...plan, hash: hashJson(plan as unknown as Json) };
+  return { ...planned, steps, hash: hashSteps(planned, steps) };
 }
 
-/** Name every lock once, in the order of names; of two capacities the smaller holds. */
-function mergeLocks(locks: readonly PlanLock[]): readonly PlanLock[] {
-  const smallest = new Map<string, number>();
-  for (const { name, capacity } of locks) {
-    smallest.set(name, Math.min(capacity, smallest.get(name) ?? capacity));
+function checkPayloads({ payload }: PlanParts, steps: readonly PlanStep[]): void {
+  checkPayload('the run', payload);
+  for (const step of steps) {
+    checkPayload(`step ${step.id}`, step.payload);
+    for (const inner of step.expansion?.steps ?? []) checkPayload(`step ${inner.id}`, inner.payload);
   }
-  return [...smallest].toSorted().map(([name, capacity]) => ({ name, capacity }));
 }
 
-/**
- * Say what a plan about these values is decided on: identities and topology, never epochs or statistics.
- * `values`: whatever holds frozen OSDs, at any depth.
- */
-function fingerprintOf(map: OsdMap, values: readonly Json[]): Fingerprint {
+/** Say what a plan is decided on: identities and topology, never epochs or statistics. */
+function fingerprintOf(map: OsdMap, params: JsonObject, steps: readonly PlanStep[]): Fingerprint {
   const nodes = map.nodes.map(({ name, location, osdIds }) => ({
     name,
     location: location.map(({ type, name: bucket }) => ({ type, name: bucket })),
     osds: osdIds.toSorted((a, b) => a - b),
   }));
+  const targets: Targets = { names: [], limit: fewTargets };
+  collectTargets(params, targets);
+  collectStepTargets(steps, targets);
   return {
     fsid: map.fsid,
-    targets: [...new Set(values.flatMap(targetsIn))].toSorted(),
+    targets: sortedOnce(targets.names),
     crush: hashJson(nodes.toSorted((a, b) => (a.name < b.name ? -1 : 1))),
     pools: map.pools.map(({ name, size, ruleId }) => `${name}:${size}:${ruleId}`).toSorted(),
   };
 }
 
-function targetsIn(value: Json): readonly string[] {
-  if (Array.isArray(value)) return value.flatMap(targetsIn);
-  if (!isJsonObject(value)) return [];
+/** Collect names, many of them often; `limit`: of how many names those that stand twice are dropped. */
+interface Targets {
+  names: string[];
+  limit: number;
+}
+
+/** So many names are collected before it is worth while to drop those that stand twice. */
+const fewTargets = 10_000;
+
+function collectStepTargets(steps: readonly PlanStep[], targets: Targets): void {
+  for (const step of steps) {
+    collectTargets(step.with, targets);
+    if (step.expansion) collectStepTargets(step.expansion.steps, targets);
+  }
+}
+
+/** Collect the frozen OSDs in a value, at any depth. */
+function collectTargets(value: Json, targets: Targets): void {
+  if (Array.isArray(value)) for (const item of value as readonly Json[]) collectTargets(item, targets);
+  if (!isJsonObject(value)) return;
   const { id, uuid, node } = value;
-  if (typeof id === 'number' && typeof uuid === 'string') return [`osd.${id}=${uuid}@${node}`];
-  return Object.values(value).flatMap(targetsIn);
+  if (typeof id === 'number' && typeof uuid === 'string') addTarget(targets, id, uuid, String(node));
+  else for (const key in value) collectTargets(value[key] ?? null, targets);
 }
 
-function graphOf(name: string, canvas: Canvas): Graph {
-  const built = buildGraph(canvas);
-  if ('graph' in built) return built.graph;
-  const why =
-    'cycle' in built
-      ? `these steps wait for one another: ${built.cycle.join(' → ')}`
-      : built.unknown.map(({ id, by }) => `${by} comes after "${id}", which does not exist`).join('\n');
-  throw new CephflowError('PLAYBOOK_INVALID', `${name} has no order: ${why}`);
+function addTarget(targets: Targets, id: number, uuid: string, node: string): void {
+  // joined, not concatenated: a rope of strings would live as long as the plan
+  targets.names.push(['osd.', id, '=', uuid, '@', node].join(''));
+  if (targets.names.length < targets.limit) return;
+  targets.names = sortedOnce(targets.names);
+  targets.limit = Math.max(fewTargets, 2 * targets.names.length);
 }
 
-interface Part {
-  readonly part: PlanStep['part'];
-  /** Number of steps before this part. */
-  readonly shift: number;
-  /** Number of groups before this part. */
-  readonly groups: number;
+function sortedOnce(names: string[]): string[] {
+  names.sort();
+  let count = 0;
+  for (const name of names) {
+    if (count > 0 && names[count - 1] === name) continue;
+    names[count] = name;
+    count += 1;
+  }
+  names.length = count;
+  return names;
 }
 
-function planStep(vertex: Vertex, { part, shift, groups }: Part, ground: PlanGround): PlanStep {
-  const after = vertex.after.map((index) => index + shift);
-  const places = vertex.places.map(({ group, member }) => ({ group: group + groups, member }));
-  const common = { id: vertex.id, after, part, places };
-  const { step } = vertex;
-  if (!step)
-    return {
-      ...common,
-      kind: 'barrier',
-      risk: 'reads',
-      title: 'join what runs beside one another',
-      with: {},
-    };
-  const task = taskOf(step, ground);
-  return {
-    ...common,
-    kind: 'task',
-    task: step.task,
-    risk: task.risk,
-    title: titleOf(task, step.with),
-    with: step.with,
-    ...(step.when === undefined ? {} : { when: step.when }),
-    ...step.settings,
-  };
-}
-
-function taskOf(step: StepCanvas, ground: PlanGround): Task {
-  const found = ground.tasks.get(step.task);
-  if (found) return found.task;
-  throw new CephflowError('PLAYBOOK_INVALID', `there is no task ${step.task}`, {
-    hint: 'see what there is with: cephflow tasks',
-  });
-}
-
-/** Give back what is held, after everything else that happens at the end. */
-function releasesOf(
-  steps: readonly PlanStep[],
-  ends: readonly number[],
-  { tasks }: PlanGround,
-): readonly PlanStep[] {
-  const holds = steps.flatMap((step, index) => {
-    const task = step.task === undefined ? undefined : tasks.get(step.task)?.task;
-    return task?.hold ? [{ step, index }] : [];
-  });
-  const releases: PlanStep[] = [];
+/** Give back what is held, the last taken first, after everything else that happens at the end. */
+function appendReleases(steps: PlanStep[], ends: readonly number[], taken: TakenIds, tasks: TaskBook): void {
+  const isHold = ({ task }: PlanStep) => task !== undefined && tasks.get(task)?.task.hold !== undefined;
+  const holds = steps.flatMap((step, index) => (isHold(step) ? [{ step, index }] : []));
+  const part = 'finally';
   let after = ends;
   if (holds.length > 1 && ends.length > 1) {
-    const canvas = {
-      id: 'barrier-releases',
-      kind: 'barrier' as const,
-      risk: 'reads' as const,
-      with: {},
-      after,
-      places: [],
-    };
-    releases.push({ ...canvas, title: 'join what runs beside one another', part: 'finally' });
-    after = [steps.length];
+    const id = freeId(taken, 'barrier-releases');
+    const barrier = steps.push({ id, after, part, places: [], ...joining }) - 1;
+    after = [barrier];
   }
   for (const { step, index } of holds.toReversed()) {
-    releases.push({
-      id: `${step.id}.release`,
+    steps.push({
+      id: freeId(taken, `${step.id}.release`),
       kind: 'release',
       ...(step.task === undefined ? {} : { task: step.task }),
       risk: step.risk,
       title: `Give back what ${step.id} holds`,
       with: step.with,
       after,
-      part: 'finally',
+      part,
       places: [],
+      ...(step.queue === undefined ? {} : { queue: step.queue }),
       releases: index,
     });
   }
-  return releases;
-}
-
-/** Parts are built apart, so a barrier or a release may have taken a name twice. */
-function uniqueIds(steps: readonly PlanStep[]): readonly PlanStep[] {
-  const taken = new Set<string>();
-  return steps.map((step) => {
-    let id = step.id;
-    for (let number = 2; taken.has(id) && number <= steps.length + 1; number += 1)
-      id = `${step.id}-${number}`;
-    taken.add(id);
-    return id === step.id ? step : { ...step, id };
-  });
 }
 
 function hashesOf(steps: readonly PlanStep[], { tasks }: PlanGround): Readonly<Record<string, string>> {
-  const names = [...new Set(steps.flatMap(({ task }) => task ?? []))].toSorted();
-  return Object.fromEntries(names.map((name) => [name, tasks.get(name)?.hash ?? '']));
+  const names = new Set<string>();
+  for (const { task, expansion } of steps) {
+    if (task !== undefined) names.add(task);
+    for (const inner of expansion?.steps ?? []) if (inner.task !== undefined) names.add(inner.task);
+  }
+  return Object.fromEntries([...names].sort().map((name) => [name, tasks.get(name)?.hash ?? '']));
 }

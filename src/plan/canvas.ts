@@ -1,8 +1,11 @@
 import type { JsonObject } from '../base/json.ts';
 import type { StepSettings } from './playbook.ts';
 
-/** Arrange steps in code as a playbook does in YAML: a step, a chain of canvases or a group of them, nested at will. */
-export type Canvas = StepCanvas | ChainCanvas | GroupCanvas;
+/**
+ * Arrange steps in code as a playbook does in YAML: a step, a chain of canvases or a group of them, nested at will, or
+ * an expansion, which is none of these until the run knows its list.
+ */
+export type Canvas = StepCanvas | ChainCanvas | GroupCanvas | ExpandCanvas;
 
 interface AnyCanvas {
   /** Name that `after` of others may use; a step without one is named after its task. */
@@ -36,6 +39,20 @@ export interface GroupCanvas extends AnyCanvas {
   readonly maxParallel?: number;
 }
 
+/** Do a canvas for each value of a list that an earlier step returns; none of it holds another expansion. */
+export interface ExpandCanvas extends AnyCanvas {
+  readonly canvas: 'expand';
+  readonly id: string;
+  /** CEL over outputs, ids as in the plan, that gives the list. */
+  readonly over: string;
+  /** Name of a member's value in the late expressions of `member`. */
+  readonly variable: string;
+  readonly atMost: number;
+  readonly maxParallel?: number;
+  readonly member: Canvas;
+  readonly settings: StepSettings;
+}
+
 /** What a step may carry besides its values. */
 export interface StepOptions extends StepSettings {
   readonly id?: string;
@@ -50,8 +67,12 @@ export interface GroupOptions {
   readonly maxParallel?: number;
 }
 
+/** Shared by all steps without settings or options: a graph may have a hundred thousand. */
+const none: StepOptions = {};
+
 /** Use a task: `step('osd.stop', { osd })`, `step('text.say', { text: previous('device') })`. */
-export function step(task: string, values: JsonObject = {}, options: StepOptions = {}): StepCanvas {
+export function step(task: string, values: JsonObject = {}, options: StepOptions = none): StepCanvas {
+  if (options === none) return { canvas: 'step', task, with: values, settings: none };
   const { id, after, when, ...settings } = options;
   return {
     canvas: 'step',

@@ -1,22 +1,35 @@
 import { didYouMean } from '../base/nearest.ts';
 import { type Param, type Params, readParam } from '../task/params.ts';
 import { celTypeOf, describeType, fitsKind } from './cel-types.ts';
-import { checkExpression, type ExpressionFault, type Names, type OutputUse } from './expressions.ts';
+import {
+  checkExpression,
+  type ExpressionFault,
+  type Names,
+  type OutputUse,
+  usesOfName,
+} from './expressions.ts';
 import { splitText } from './interpolation.ts';
 import type { PlaybookParam } from './playbook.ts';
 import { type Place, type Problem, problemAt } from './problems.ts';
 import { describeWritten, plainJson, type Written, type WrittenEntry, type WrittenText } from './written.ts';
 
-/** Say what expressions may use where they stand. `judgeOutput` says in words what is wrong with naming an output. */
+/**
+ * Say what expressions may use where they stand. `judgeOutput` says in words what is wrong with naming an output,
+ * `judgeLate` with naming the variable of an expansion.
+ */
 export interface ValueScope {
   readonly names: Names;
   readonly judgeOutput: (use: OutputUse) => string | undefined;
+  readonly judgeLate: (use: Pick<OutputUse, 'text'>) => string | undefined;
   readonly problems: Problem[];
 }
 
-/** Refuse outputs of steps where a value must be known when the plan is made. */
-export const knownEarly = (use: OutputUse): string =>
+/** Refuse outputs of steps, and what follows from them, where a value must be known when the plan is made. */
+export const knownEarly = (use: Pick<OutputUse, 'text'>): string =>
   `${use.text} is known only while the run is under way: expected what is known when the plan is made`;
+
+/** Allow outputs, or what follows from them, where a value is needed only while the run is under way. */
+export const knownLate = (): undefined => undefined;
 
 /**
  * Check the values of a step or an included playbook against the parameters it takes. `what`: its name; `mayLack`: what
@@ -54,6 +67,7 @@ export function checkParams(params: readonly PlaybookParam[], problems: Problem[
     const scope: ValueScope = {
       names: { params: new Map(types), variables: new Map() },
       judgeOutput: knownEarly,
+      judgeLate: knownEarly,
       problems,
     };
     if (written) checkValue(written, name, param, scope);
@@ -65,11 +79,14 @@ export function checkParams(params: readonly PlaybookParam[], problems: Problem[
 /** Check one value against the kind of its parameter, as far as it can be known without a cluster. */
 function checkValue(written: Written, name: string, param: Omit<Param, 'default'>, scope: ValueScope): void {
   const before = scope.problems.length;
-  const type = checkLoose(written, scope);
+  const watched = watchLate(scope);
+  const type = checkLoose(written, watched.scope);
   if (scope.problems.length > before) return;
   if (type !== undefined) {
-    if (fitsKind(type, param.kind)) return;
-    const text = `${name} is ${describeType(type)}: expected ${describeKind(param)}`;
+    const isNamedLate = watched.isLate() && lookedUp.includes(param.kind) && namingTypes.includes(type);
+    if (fitsKind(type, param.kind) && !isNamedLate) return;
+    const what = isNamedLate ? 'named only while the run is under way' : describeType(type);
+    const text = `${name} is ${what}: expected ${describeKind(param)}`;
     scope.problems.push(problemAt(written.place, text));
     return;
   }
@@ -78,6 +95,25 @@ function checkValue(written: Written, name: string, param: Omit<Param, 'default'
   scope.problems.push(
     problemAt(written.place, `${name} is ${describeWritten(written)}: expected ${expected}`),
   );
+}
+
+/** Kinds whose names are looked up in the cluster, which is done only when the plan is made. */
+const lookedUp: readonly string[] = ['node', 'osd', 'osds'];
+/** Types that can only be names of these, never the identities themselves. */
+const namingTypes: readonly string[] = ['string', 'int', 'list<string>', 'list<int>'];
+
+/** Note whether a value that is checked uses anything late. */
+function watchLate(scope: ValueScope): { readonly scope: ValueScope; readonly isLate: () => boolean } {
+  let isLate = false;
+  const judgeOutput = (use: OutputUse) => {
+    isLate = true;
+    return scope.judgeOutput(use);
+  };
+  const judgeLate = (use: Pick<OutputUse, 'text'>) => {
+    isLate = true;
+    return scope.judgeLate(use);
+  };
+  return { scope: { ...scope, judgeOutput, judgeLate }, isLate: () => isLate };
 }
 
 /**
@@ -144,6 +180,11 @@ function checkSource(
   }
   for (const use of checked.uses) {
     const message = scope.judgeOutput(use);
+    if (message !== undefined) add({ message, offset: use.offset });
+  }
+  const { late } = scope.names;
+  for (const use of late === undefined ? [] : usesOfName(source, late)) {
+    const message = scope.judgeLate(use);
     if (message !== undefined) add({ message, offset: use.offset });
   }
   return checked.type;

@@ -1,8 +1,8 @@
 import { didYouMean } from '../base/nearest.ts';
 import type { Param, Params } from '../task/params.ts';
 import type { Task } from '../task/task.ts';
-import { type Canvas, chain, group, step } from './canvas.ts';
 import { elementType } from './cel-types.ts';
+import { ancestorsOf } from './check-order.ts';
 import {
   checkCondition,
   checkLoose,
@@ -10,10 +10,12 @@ import {
   checkText,
   checkWith,
   knownEarly,
+  knownLate,
   type ValueScope,
 } from './check-values.ts';
+import { expansionsAround, isExpansion } from './expansion.ts';
 import type { Names, OutputUse } from './expressions.ts';
-import { buildGraph, type Graph } from './graph.ts';
+import { splitText } from './interpolation.ts';
 import {
   allItems,
   type GroupItem,
@@ -22,9 +24,11 @@ import {
   loopsOf,
   type Playbook,
   type StepItem,
+  type WrittenLock,
 } from './playbook.ts';
 import { type Problem, problemAt } from './problems.ts';
-import { describeWritten, plainJson, type WrittenText } from './written.ts';
+import { judgeSharedName } from './read-settings.ts';
+import { describeWritten, plainJson, type Written } from './written.ts';
 
 /**
  * Check a playbook and those it includes without a cluster: tasks, parameters, kinds, names in expressions, order.
@@ -80,13 +84,14 @@ interface Check extends Known {
   readonly isDraft: boolean;
   /** Ids of the steps whose outputs a step may use, by its id. */
   readonly ancestors: ReadonlyMap<string, ReadonlySet<string>>;
+  /** The expansion around each item that stands in one. */
+  readonly expansions: ReadonlyMap<string, string>;
 }
 
 function checkOne(playbook: Playbook, known: Known): void {
   const { problems } = known;
   const names = checkParams(playbook.params, problems);
-  const early: ValueScope = { names, judgeOutput: knownEarly, problems };
-  for (const lock of playbook.locks) checkText(lock, early);
+  checkLocks(playbook.locks, names, problems);
   const all = [...playbook.steps, ...playbook.finally];
   const isDraft = playbook.isDraft ?? false;
   const ancestors = new Map([
@@ -98,7 +103,8 @@ function checkOne(playbook: Playbook, known: Known): void {
     ancestors.set(id, new Set([...(ancestors.get(id) ?? []), ...main]));
   }
   const items = new Map(allItems(all).map((item) => [item.id, item]));
-  const check: Check = { ...known, isDraft, items, loops: loopsOf(all), ancestors };
+  const loops = loopsOf(all);
+  const check: Check = { ...known, isDraft, items, loops, ancestors, expansions: expansionsAround(all) };
   for (const item of all) checkItem(item, names, check);
 }
 
@@ -109,12 +115,34 @@ function checkItem(item: Item, names: Names, check: Check): void {
   else checkGroup(item, names, check);
 }
 
+/** Give the scope of what must be known when the plan is made. */
+function earlyScope(names: Names, problems: Problem[]): ValueScope {
+  return { names, judgeOutput: knownEarly, judgeLate: knownEarly, problems };
+}
+
+function checkLocks(locks: readonly WrittenLock[], names: Names, problems: Problem[]): void {
+  // a member of an expansion takes its lock when it is there: its variable may stand in the name
+  const scope: ValueScope = { ...earlyScope(names, problems), judgeLate: knownLate };
+  for (const { name } of locks) {
+    checkText(name, scope);
+    const split = splitText(name.text);
+    const [only, second] = split.fault === undefined ? split.parts : [];
+    const fault = only?.kind === 'literal' && !second ? judgeSharedName(only.text) : undefined;
+    if (fault !== undefined) problems.push(problemAt(name.place, fault));
+  }
+}
+
 function checkStep(item: StepItem, names: Names, check: Check): void {
   const judgeOutput = (use: OutputUse) => judgeUse(use, item, check);
-  const scope: ValueScope = { names, judgeOutput, problems: check.problems };
+  const scope: ValueScope = { names, judgeOutput, judgeLate: knownLate, problems: check.problems };
   const { text, place } = item.task;
   const task = check.tasks.get(text);
   if (item.when) checkCondition(item.when, scope);
+  checkLocks(item.locks, names, check.problems);
+  if (task?.hold && check.expansions.has(item.id)) {
+    const message = `${text} holds something until the run ends: expected it outside of the expansion`;
+    check.problems.push(problemAt(place, message));
+  }
   if (task) {
     checkWith(item.with, task.params, { what: text, place, mayLack: item.isUnclear ?? false }, scope);
     return;
@@ -127,8 +155,12 @@ function checkStep(item: StepItem, names: Names, check: Check): void {
 }
 
 function checkInclude(item: IncludeItem, names: Names, check: Check): void {
-  const scope: ValueScope = { names, judgeOutput: knownEarly, problems: check.problems };
+  const scope = earlyScope(names, check.problems);
   const { text, place } = item.playbook;
+  if (check.expansions.has(item.id)) {
+    const message = `${text} is included in an expansion: expected its steps written out there`;
+    check.problems.push(problemAt(place, message));
+  }
   const included = check.includes.get(text);
   if (included) {
     checkWith(item.with, paramsOf(included), { what: text, place }, scope);
@@ -141,19 +173,46 @@ function checkInclude(item: IncludeItem, names: Names, check: Check): void {
 
 function checkGroup(item: GroupItem, names: Names, check: Check): void {
   const { problems } = check;
-  const scope: ValueScope = { names, judgeOutput: knownEarly, problems };
-  if (item.maxParallel) {
-    const type = checkLoose(item.maxParallel, scope);
-    const isNumber =
-      type === undefined ? isCount(plainJson(item.maxParallel)) : type === 'int' || type === 'dyn';
-    if (!isNumber) {
-      const what = describeWritten(item.maxParallel);
-      const message = `max-parallel is ${what}: expected a whole number of at least 1`;
-      problems.push(problemAt(item.maxParallel.place, message));
-    }
+  if (item.maxParallel) checkCount(item.maxParallel, 'max-parallel', earlyScope(names, problems));
+  if (item.atMost) checkCount(item.atMost, 'at-most', earlyScope(names, problems));
+  const inner = item.forEach ? checkForEach(item, item.forEach, names, check) : names;
+  if (item.atMost && !isExpansion(item)) {
+    const message = 'at-most stands where the members are known: expected it only beside a list of an output';
+    problems.push(problemAt(item.atMost.place, message));
   }
-  const inner = item.forEach ? bindVariable(item.forEach, scope) : names;
+  checkLocks(item.locks, inner, problems);
   for (const step of item.steps) checkItem(step, inner, check);
+}
+
+function checkCount(written: Written, key: string, scope: ValueScope): void {
+  const type = checkLoose(written, scope);
+  const isNumber = type === undefined ? isCount(plainJson(written)) : type === 'int' || type === 'dyn';
+  if (isNumber) return;
+  const message = `${key} is ${describeWritten(written)}: expected a whole number of at least 1`;
+  scope.problems.push(problemAt(written.place, message));
+}
+
+function checkForEach(
+  item: GroupItem,
+  forEach: NonNullable<GroupItem['forEach']>,
+  names: Names,
+  check: Check,
+): Names {
+  const { problems } = check;
+  if (!isExpansion(item)) return bindVariable(forEach, earlyScope(names, problems));
+  const { over, variable } = forEach;
+  if (check.expansions.has(item.id)) {
+    const message =
+      'for-each goes over an output, inside an expansion: expected a list known when the plan is made';
+    problems.push(problemAt(over.place, message));
+  } else if (!item.atMost && !item.isUnclear) {
+    const message =
+      'for-each goes over an output, whose length nobody knows yet: expected at-most, the most there may be';
+    problems.push(problemAt(over.place, message));
+  }
+  const judgeOutput = (use: OutputUse) => judgeUse(use, item, check);
+  const bound = bindVariable(forEach, { ...earlyScope(names, problems), judgeOutput });
+  return bound === names ? names : { ...bound, late: variable };
 }
 
 /** Tell whether a value may limit a group. */
@@ -202,64 +261,4 @@ function judgeUse(use: OutputUse, user: Item, check: Check): string | undefined 
   if (!task || outputs.includes(use.output)) return undefined;
   const expected = outputs.length > 0 ? `expected one of ${outputs.join(', ')}` : 'it has none';
   return `${source.task.text} has no output ${use.output}: ${expected}.${didYouMean(use.output, outputs)}`;
-}
-
-/** Find for each item the steps that always come before it; wrong or circular `after` are problems. */
-function ancestorsOf(
-  items: readonly Item[],
-  others: readonly Item[],
-  { problems, isDraft }: { readonly problems: Problem[]; readonly isDraft: boolean },
-): ReadonlyMap<string, ReadonlySet<string>> {
-  const all = allItems(items);
-  const elsewhere = new Set(allItems(others).map(({ id }) => id));
-  const ids = all.map(({ id }) => id);
-  const faults = all
-    .flatMap(({ after }) => after ?? [])
-    .flatMap((name) => {
-      const message = judgeAfter(name, ids, elsewhere);
-      return message === undefined ? [] : [problemAt(name.place, message)];
-    });
-  if (!isDraft) problems.push(...faults);
-  if (faults.length > 0) return new Map(ids.map((id) => [id, new Set(ids)]));
-  const built = buildGraph(chain(...items.map(templateOf)));
-  if ('graph' in built) return collectAncestors(built.graph);
-  const cycle = 'cycle' in built ? built.cycle.filter((id) => ids.includes(id)) : [];
-  const first = all.find(({ id }) => cycle.includes(id)) ?? all[0];
-  if (first) problems.push(problemAt(first.place, `these steps wait for one another: ${cycle.join(', ')}`));
-  return new Map(ids.map((id) => [id, new Set(ids)]));
-}
-
-function judgeAfter(
-  { text }: WrittenText,
-  ids: readonly string[],
-  elsewhere: ReadonlySet<string>,
-): string | undefined {
-  if (ids.includes(text)) return undefined;
-  if (elsewhere.has(text)) {
-    return `${text} stands in another part: steps and finally are tied only among themselves`;
-  }
-  return `there is no step "${text}": expected an id of this playbook.${didYouMean(text, ids)}`;
-}
-
-/** Draw the graph of a playbook with one member for each for-each and one vertex for each included playbook. */
-function templateOf(item: Item): Canvas {
-  const after = item.after ? { after: item.after.map(({ text }) => text) } : {};
-  if (item.kind === 'step' || item.kind === 'playbook') return step(item.id, {}, { id: item.id, ...after });
-  const inner = item.steps.map(templateOf);
-  if (item.kind === 'chain') return { ...chain(...inner), id: item.id, ...after };
-  return group(item.forEach ? [chain(...inner)] : inner, { id: item.id, ...after });
-}
-
-function collectAncestors(graph: Graph): ReadonlyMap<string, ReadonlySet<string>> {
-  const sets: Set<string>[] = [];
-  for (const { after } of graph.vertices) {
-    const own = new Set<string>();
-    for (const index of after) {
-      for (const id of sets[index] ?? []) own.add(id);
-      const vertex = graph.vertices[index];
-      if (vertex?.step) own.add(vertex.id);
-    }
-    sets.push(own);
-  }
-  return new Map(graph.vertices.map(({ id }, index) => [id, sets[index] ?? new Set()]));
 }

@@ -94,6 +94,7 @@ function readCanvas(canvas: Canvas, context: CompileContext, faults: ValueFault[
   const read = (inner: Canvas) => readCanvas(inner, context, faults);
   if (canvas.canvas === 'chain') return { ...canvas, items: canvas.items.map(read) };
   if (canvas.canvas === 'group') return { ...canvas, members: canvas.members.map(read) };
+  if (canvas.canvas === 'expand') return { ...canvas, member: read(canvas.member) };
   return readStep(canvas, context, faults);
 }
 

@@ -45,6 +45,8 @@ export function compilePlan(playbook: Playbook, context: CompileContext): Plan {
   const expansion: Expansion = { ...context, faults: [] };
   const { main, atEnd, locks } = expandPlaybook(playbook, cel, expansion);
   refuseFaults(playbook.name, expansion.faults);
+  // what was given for this run takes the place of what the playbook says
+  const payload = context.payload === undefined ? playbook.payload : context.payload;
   return assemblePlan(
     {
       name: playbook.name,
@@ -54,8 +56,9 @@ export function compilePlan(playbook: Playbook, context: CompileContext): Plan {
         playbook.params.map(({ name, param }) => ({ name, kind: param.kind })),
         json,
       ),
+      ...(playbook.deadline ? { deadline: playbook.deadline } : {}),
+      ...(payload === undefined ? {} : { payload }),
       locks,
-      ...(context.payload === undefined ? {} : { payload: context.payload }),
       main,
       atEnd,
     },
@@ -64,7 +67,7 @@ export function compilePlan(playbook: Playbook, context: CompileContext): Plan {
 }
 
 /** Describe a graph built in code, where a playbook would be too stiff. `params` are shown, nothing more. */
-export interface CanvasPlan {
+export interface CanvasPlan extends Pick<Plan, 'deadline'> {
   readonly name: string;
   readonly summary: string;
   readonly target: string;

@@ -1,6 +1,12 @@
 import type { Json } from '../base/json.ts';
 import { type CelValue, fromCel } from './cel-types.ts';
-import { closeExpression, type ExpressionFault, evaluateExpression, usesOfOutputs } from './expressions.ts';
+import {
+  closeExpression,
+  type ExpressionFault,
+  evaluateExpression,
+  usesOfName,
+  usesOfOutputs,
+} from './expressions.ts';
 import { splitText, type TextPart } from './interpolation.ts';
 import type { LateValue } from './plan.ts';
 import { type Problem, problemAt } from './problems.ts';
@@ -10,6 +16,8 @@ import { plainJson, type Written, type WrittenText } from './written.ts';
 export interface Values {
   readonly names: Readonly<Record<string, CelValue>>;
   readonly planIdOf: (step: string) => string;
+  /** A variable without a value yet: what names it stays late, as what uses outputs does. */
+  readonly late?: string;
 }
 
 /** Fill the expressions of a value in; those that use outputs stay as late values. Mistakes are added to `problems`. */
@@ -57,12 +65,17 @@ export function evaluateCondition(
 type Filled = { readonly value: CelValue } | { readonly late: string } | { readonly fault: ExpressionFault };
 
 function fillExpression(source: string, values: Values): Filled {
-  if (usesOfOutputs(source).length === 0) {
+  if (!isLate(source, values)) {
     const result = evaluateExpression(source, values.names);
     return result.fault ? { fault: result.fault } : { value: result.value };
   }
   const closed = closeExpression(source, values.names, values.planIdOf);
   return 'fault' in closed ? closed : { late: closed.text };
+}
+
+function isLate(source: string, { late }: Values): boolean {
+  if (usesOfOutputs(source).length > 0) return true;
+  return late !== undefined && usesOfName(source, late).length > 0;
 }
 
 type FilledText = { readonly value: Json } | { readonly fault: ExpressionFault };

@@ -14,6 +14,8 @@ import { type CelValue, celLiteral, fieldsOfType, fromCel, type Left } from './c
 export interface Names {
   readonly params: ReadonlyMap<string, string>;
   readonly variables: ReadonlyMap<string, string>;
+  /** That one of the variables whose value is known only while the run is under way. */
+  readonly late?: string;
 }
 
 /** Be a mistake inside an expression, `offset` characters after its beginning. */
@@ -72,6 +74,15 @@ export function usesOfLists(source: string): readonly string[] {
   const parsed = parseSource(evaluating, source);
   if ('fault' in parsed) return [];
   return pathsOf(parsed.ast).flatMap(({ root, names }) => (root === 'outputs' ? (names[0] ?? []) : []));
+}
+
+/** Find where an expression names a variable. */
+export function usesOfName(source: string, name: string): readonly Pick<OutputUse, 'offset' | 'text'>[] {
+  const parsed = parseSource(evaluating, source);
+  if ('fault' in parsed) return [];
+  return pathsOf(parsed.ast)
+    .filter(({ root }) => root === name)
+    .map(({ start, end }) => ({ offset: start, text: source.slice(start, end) }));
 }
 
 /** What comes of evaluating an expression. */

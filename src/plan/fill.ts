@@ -11,14 +11,15 @@ export type Outputs = Readonly<Record<string, Json>>;
 export type OutputLists = Readonly<Record<string, readonly Json[]>>;
 
 /** List the ids of the steps whose outputs a step needs before its values and condition are known. */
-export function neededOutputs(step: Pick<PlanStep, 'with' | 'when'>): readonly string[] {
+export function neededOutputs(step: Pick<PlanStep, 'with' | 'when' | 'expansion'>): readonly string[] {
   const sources = [...lateSources(step.with), ...(step.when === undefined ? [] : [step.when])];
+  if (step.expansion) sources.push(step.expansion.over.$expression);
   const ids = sources.flatMap((source) => usesOfOutputs(source).flatMap((use) => use.step ?? []));
   return [...new Set(ids)];
 }
 
-/** List the ranges of the steps whose outputs a step takes as lists; see ranges.ts. */
-export function neededLists(step: PlanStep): readonly string[] {
+/** List the ranges of the steps whose outputs a step's values take as lists; see ranges.ts. */
+export function neededLists(step: Pick<PlanStep, 'with'>): readonly string[] {
   return [...new Set(lateSources(step.with).flatMap(usesOfLists))];
 }
 

@@ -5,6 +5,8 @@
  */
 export class PlacedItems {
   readonly #loops: ReadonlyMap<string, readonly string[]>;
+  /** Items that can be asked for: only these are remembered, for a plan may hold a hundred thousand steps. */
+  readonly #named: ReadonlySet<string>;
   /** Ids in the plan by item and members, for every number of outer members. */
   readonly #ids = new Map<string, string[]>();
   readonly #waiting: {
@@ -14,13 +16,18 @@ export class PlacedItems {
     readonly ids: string[];
   }[] = [];
 
-  /** @param loops the for-each groups around each item, outermost first */
-  constructor(loops: ReadonlyMap<string, readonly string[]>) {
+  /**
+   * @param loops the for-each groups around each item, outermost first
+   * @param names what any `after` names
+   */
+  constructor(loops: ReadonlyMap<string, readonly string[]>, names: readonly string[]) {
     this.#loops = loops;
+    this.#named = new Set(names.flatMap((name) => [name, ...(loops.get(name) ?? [])]));
   }
 
   /** Note that an item stands in the plan under this id, for these members. */
   add(item: string, members: readonly string[], id: string): void {
+    if (!this.#named.has(item)) return;
     for (let depth = 0; depth <= members.length; depth += 1) {
       const key = keyOf(item, members.slice(0, depth));
       const ids = this.#ids.get(key);

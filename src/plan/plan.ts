@@ -3,8 +3,9 @@ import type { Health } from '../task/ceph.ts';
 import type { Risk } from '../task/task.ts';
 
 /**
- * Be a playbook compiled with its values against one cluster: an immutable graph. `hash` is the SHA-256 of the
- * canonical JSON of all other fields. Steps stand in topological order; edges are indices into `steps`.
+ * Be a playbook compiled with its values against one cluster: an immutable graph. `hash` is the SHA-256, in hex, of the
+ * canonical JSON of all fields but `hash` and `steps`, followed by the canonical JSON of each step in order, without
+ * anything between. Steps stand in topological order; edges are indices into `steps`.
  */
 export interface Plan {
   readonly version: 1;
@@ -44,7 +45,8 @@ export interface Fingerprint {
 
 /**
  * Name a lock or a semaphore that runs share: `cluster/ceph`, `node/ceph-osd-07`, `osd/UUID`, `rack/r12`. At most
- * `capacity` holders at once, each of which counts one; 1 is a lock.
+ * `capacity` holders at once, each of which counts one; 1 is a lock. In a step of an expansion the name is still a text
+ * in which `${…}` holds expressions over its variable.
  */
 export interface PlanLock {
   readonly name: string;
@@ -133,6 +135,8 @@ export interface StepExpansion {
   readonly maxParallel?: number;
   /** The chain of one member: values name the variable in late expressions; `after` are indices into this list. */
   readonly steps: readonly PlanStep[];
+  /** Limited groups inside one member: places of `steps` are indices into this list. Absent: none. */
+  readonly groups?: readonly PlanGroup[];
 }
 
 /** Mark a value that is filled in when the step is ready. */

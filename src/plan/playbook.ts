@@ -1,6 +1,5 @@
-import type { Json } from '../base/json.ts';
 import type { Param } from '../task/params.ts';
-import type { StepRetry } from './plan.ts';
+import type { Plan, PlanStep } from './plan.ts';
 import type { Place } from './problems.ts';
 import type { Written, WrittenEntry, WrittenText } from './written.ts';
 
@@ -10,8 +9,12 @@ export interface Playbook {
   readonly name: string;
   readonly summary: string;
   readonly params: readonly PlaybookParam[];
-  /** Texts with expressions over params, such as `node/${params.node.name}`. */
-  readonly locks: readonly WrittenText[];
+  /** Held by the run from start to end. */
+  readonly locks: readonly WrittenLock[];
+  readonly deadline?: Plan['deadline'];
+  readonly payload?: Plan['payload'];
+  /** What all its steps say unless they say otherwise. */
+  readonly defaults: Pick<StepSettings, 'queue' | 'priority'>;
   /** A chain: one after the other. */
   readonly steps: readonly Item[];
   /** A chain that is started when the run ends, whatever its outcome. */
@@ -46,21 +49,39 @@ export interface StepItem extends AnyItem {
   readonly kind: 'step';
   readonly task: WrittenText;
   readonly with: readonly WrittenEntry[];
-  readonly options: StepSettings;
+  readonly options: WrittenSettings;
+  readonly locks: readonly WrittenLock[];
   /** CEL; where it is false the step is skipped. */
   readonly when?: WrittenText;
   /** Its form has mistakes: what it seems to lack may stand under a mistyped key. Only in a draft. */
   readonly isUnclear?: true;
 }
 
-/** Hold what a step says about its attempts; all of it is literal. */
-export interface StepSettings {
-  readonly timeout?: { readonly afterMs: number; readonly outcome: 'ask' | 'fail' };
-  readonly pollMs?: number;
-  readonly delayMs?: number;
-  readonly retry?: StepRetry;
-  /** For hooks, events and JSON: nothing of cephflow reads it. At most 4 KiB. */
-  readonly payload?: Json;
+/** Hold what a step says about how it is carried out, as the plan holds it. */
+export type StepSettings = Pick<
+  PlanStep,
+  | 'timeout'
+  | 'pollMs'
+  | 'delayMs'
+  | 'retry'
+  | 'limitMs'
+  | 'queue'
+  | 'priority'
+  | 'rate'
+  | 'locks'
+  | 'approvers'
+  | 'payload'
+>;
+
+/** Be the settings as they are written; all of it is literal. A rate without a name is the step's own. */
+export type WrittenSettings = Omit<StepSettings, 'rate' | 'locks'> & {
+  readonly rate?: Omit<NonNullable<StepSettings['rate']>, 'name'> & { readonly name?: string };
+};
+
+/** Be a lock whose name is a text with expressions, such as `node/${params.node.name}`. */
+export interface WrittenLock {
+  readonly name: WrittenText;
+  readonly capacity: number;
 }
 
 /** Use another playbook. */
@@ -72,12 +93,18 @@ export interface IncludeItem extends AnyItem {
 
 /**
  * Do things beside one another. With `forEach` each value of the list is a member, which does `steps` as a chain;
- * without it each of `steps` is a member.
+ * without it each of `steps` is a member. A list that an output tells makes it an expansion.
  */
 export interface GroupItem extends AnyItem {
   readonly kind: 'group';
   readonly forEach?: { readonly variable: string; readonly place: Place; readonly over: Written };
   readonly maxParallel?: Written;
+  /** Most members of a list that only an output tells. */
+  readonly atMost?: Written;
+  /** Held by each step in it. */
+  readonly locks: readonly WrittenLock[];
+  /** Its form has mistakes: what it seems to lack may stand under a mistyped key. Only in a draft. */
+  readonly isUnclear?: true;
   readonly steps: readonly Item[];
 }
 

@@ -23,7 +23,11 @@ export function previous(output?: string): PreviousValue {
 /** Tell whether a value takes something of the predecessor, at any depth. */
 export function holdsPrevious(value: Json): boolean {
   if (Array.isArray(value)) return value.some(holdsPrevious);
-  return isJsonObject(value) && (isPrevious(value) || Object.values(value).some(holdsPrevious));
+  if (!isJsonObject(value)) return false;
+  if (isPrevious(value)) return true;
+  // without lists of values: a graph of a hundred thousand steps is looked through
+  for (const key in value) if (holdsPrevious(value[key] ?? null)) return true;
+  return false;
 }
 
 /** Number the steps whose outputs `previous` means; a list for a group. */
@@ -41,16 +45,16 @@ const mostText = 8 * 1024 * 1024;
 const mostFaults = 20;
 
 /**
- * Turn every `previous` into a late value over the steps that it means.
+ * Turn every `previous` in these steps into a late value over the steps that it means. Their ids and places are final:
+ * both stand in the expressions.
  * @throws PLAYBOOK_INVALID naming the steps that take what is not there
  */
 export function passOn(
   name: string,
-  steps: readonly PlanStep[],
+  steps: PlanStep[],
   parts: readonly FedPart[],
   tasks: ReadonlyMap<string, { readonly task: Task }>,
-): readonly PlanStep[] {
-  const filled = [...steps];
+): void {
   const faults: string[] = [];
   let length = 0;
   for (const { shift, feeds } of parts) {
@@ -66,18 +70,16 @@ export function passOn(
         return 'text' in written ? { $expression: written.text } : null;
       };
       const values = replace(step.with, take) as JsonObject;
-      filled[number + shift] = { ...step, with: values, title: titleOf(task, values) };
+      steps[number + shift] = { ...step, with: values, title: titleOf(task, values) };
     }
   }
   if (length > mostText) faults.push(tooLong(length));
   refuse(name, faults);
-  return filled;
 }
 
 function isPrevious(value: JsonObject): value is PreviousValue {
-  const keys = Object.keys(value);
   const named = value['$previous'];
-  return keys.length === 1 && (typeof named === 'string' || named === null);
+  return (typeof named === 'string' || named === null) && Object.keys(value).length === 1;
 }
 
 function replace(value: Json, take: (output: string | null) => Json): Json {
@@ -127,6 +129,7 @@ function judgeOutput(
   output: string | null,
   { tasks }: Ground,
 ): string | undefined {
+  if (step?.kind === 'expand') return `, but ${step.id} before it is an expansion, which returns nothing`;
   if (!step?.task) return ', but what stands before it holds no step';
   const outputs = Object.keys(tasks.get(step.task)?.task.output ?? {});
   if (output === null ? outputs.length > 0 : outputs.includes(output)) return undefined;

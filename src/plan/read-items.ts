@@ -1,4 +1,3 @@
-import { parseDuration } from '../base/duration.ts';
 import { didYouMean } from '../base/nearest.ts';
 import {
   type ChainItem,
@@ -7,9 +6,9 @@ import {
   type Item,
   namePattern,
   type StepItem,
-  type StepSettings,
 } from './playbook.ts';
-import { type Place, type Problem, problemAt } from './problems.ts';
+import { type Problem, problemAt } from './problems.ts';
+import { type Fields, readLocks, readSettings, settingKeys } from './read-settings.ts';
 import {
   describeWritten,
   takeFields,
@@ -21,14 +20,12 @@ import {
   type WrittenText,
 } from './written.ts';
 
-const stepKeys = ['task', 'id', 'with', 'after', 'when', 'retry', 'timeout', 'poll', 'delay'];
+const stepKeys = ['task', 'id', 'with', 'after', 'when', 'lock', ...settingKeys];
 const includeKeys = ['playbook', 'id', 'with', 'after'];
 const groupKeys = ['group', 'id', 'after'];
 const chainKeys = ['chain', 'id', 'after'];
-const groupBodyKeys = ['for-each', 'max-parallel', 'steps'];
+const groupBodyKeys = ['for-each', 'at-most', 'max-parallel', 'lock', 'steps'];
 const kinds = ['task', 'group', 'chain', 'playbook'] as const;
-
-type Fields = ReadonlyMap<string, WrittenEntry>;
 
 /** Read the entries of a chain; ids that are not written are '' until `nameItems` gives them. */
 export function readItems(written: Written | undefined, what: string, problems: Problem[]): readonly Item[] {
@@ -84,10 +81,12 @@ function readStep(written: WrittenMap, problems: Problem[]): StepItem | undefine
   const when = takeText(fields.get('when')?.value, 'when', problems);
   const common = readCommon(fields, written, problems);
   const options = readSettings(fields, problems);
+  const locks = readLocks(fields.get('lock'), problems);
   const values = readWith(fields.get('with'), problems);
   if (!task) return undefined;
   const unclear = problems.length > before ? { isUnclear: true as const } : {};
-  return { kind: 'step', ...common, task, with: values, options, ...(when ? { when } : {}), ...unclear };
+  const condition = when ? { when } : {};
+  return { kind: 'step', ...common, task, with: values, options, locks, ...condition, ...unclear };
 }
 
 function readInclude(written: WrittenMap, problems: Problem[]): IncludeItem | undefined {
@@ -119,21 +118,27 @@ function readChain(written: WrittenMap, problems: Problem[]): ChainItem {
 function readGroup(written: WrittenMap, problems: Problem[]): GroupItem {
   const fields = takeFields(written, groupKeys, 'a group', problems);
   const body = fields.get('group')?.value ?? written;
+  const before = problems.length;
   const inner = takeFields(body, groupBodyKeys, 'a group', problems);
+  const unclear = problems.length > before ? { isUnclear: true as const } : {};
   if (body.kind === 'map' && !inner.has('steps')) {
     problems.push(problemAt(body.place, 'the group has no steps: expected the key steps'));
   }
   const forEach = readForEach(inner.get('for-each'), problems);
-  const isUnclear = inner.has('for-each') && forEach === undefined;
+  const isUnbound = inner.has('for-each') && forEach === undefined;
   const maxParallel = inner.get('max-parallel')?.value;
+  const atMost = inner.get('at-most')?.value;
   const steps = readItems(inner.get('steps')?.value, 'steps', problems);
   return {
     kind: 'group',
     ...readCommon(fields, written, problems),
     ...(forEach ? { forEach } : {}),
     ...(maxParallel ? { maxParallel } : {}),
+    ...(atMost ? { atMost } : {}),
+    ...unclear,
+    locks: readLocks(inner.get('lock'), problems),
     // without its variable every use of it would be reported as well
-    steps: isUnclear ? [] : steps,
+    steps: isUnbound ? [] : steps,
   };
 }
 
@@ -153,70 +158,4 @@ function readForEach(entry: WrittenEntry | undefined, problems: Problem[]): Grou
     );
   }
   return { variable: only.key, place: only.keyPlace, over: only.value };
-}
-
-function readSettings(fields: Fields, problems: Problem[]): StepSettings {
-  const pollMs = takeDuration(fields.get('poll'), problems);
-  const delayMs = takeDuration(fields.get('delay'), problems);
-  const timeout = readTimeout(fields.get('timeout'), problems);
-  const retry = readRetry(fields.get('retry'), problems);
-  return {
-    ...(timeout ? { timeout } : {}),
-    ...(pollMs === undefined ? {} : { pollMs }),
-    ...(delayMs === undefined ? {} : { delayMs }),
-    ...(retry ? { retry } : {}),
-  };
-}
-
-function readTimeout(entry: WrittenEntry | undefined, problems: Problem[]): StepSettings['timeout'] {
-  if (!entry) return undefined;
-  const fields = takeFields(entry.value, ['after', 'then'], 'a timeout', problems);
-  if (entry.value.kind !== 'map') return undefined;
-  const afterMs = takeRequired(fields, 'after', entry.value.place, problems);
-  const then = takeText(fields.get('then')?.value, 'then', problems);
-  const end = then?.text ?? 'ask';
-  if (end !== 'ask' && end !== 'fail') {
-    const expected = `expected one of ask, fail.${didYouMean(end, ['ask', 'fail'])}`;
-    problems.push(problemAt(then?.place ?? entry.value.place, `then is "${end}": ${expected}`));
-    return undefined;
-  }
-  return afterMs === undefined ? undefined : { afterMs, outcome: end };
-}
-
-function readRetry(entry: WrittenEntry | undefined, problems: Problem[]): StepSettings['retry'] {
-  if (!entry) return undefined;
-  const fields = takeFields(entry.value, ['attempts', 'delay'], 'a retry', problems);
-  if (entry.value.kind !== 'map') return undefined;
-  const delayMs = takeRequired(fields, 'delay', entry.value.place, problems);
-  const written = fields.get('attempts')?.value;
-  const attempts = written?.kind === 'scalar' ? written.value : undefined;
-  if (typeof attempts !== 'number' || !Number.isInteger(attempts) || attempts < 1) {
-    const what = written ? describeWritten(written) : 'absent';
-    problems.push(
-      problemAt(
-        written?.place ?? entry.value.place,
-        `attempts is ${what}: expected a whole number of at least 1`,
-      ),
-    );
-    return undefined;
-  }
-  return delayMs === undefined ? undefined : { attempts, delayMs };
-}
-
-function takeRequired(fields: Fields, key: string, place: Place, problems: Problem[]): number | undefined {
-  const entry = fields.get(key);
-  if (!entry) problems.push(problemAt(place, `${key} is absent: expected a duration such as 10m or 12h`));
-  return takeDuration(entry, problems);
-}
-
-function takeDuration(entry: WrittenEntry | undefined, problems: Problem[]): number | undefined {
-  if (!entry) return undefined;
-  const { value } = entry;
-  const text = value.kind === 'scalar' && typeof value.value === 'string' ? value.value : '';
-  const ms = parseDuration(text);
-  if (ms === undefined) {
-    const what = `${entry.key} is ${describeWritten(value)}`;
-    problems.push(problemAt(value.place, `${what}: expected a duration such as 30s, 10m, 12h or 2d`));
-  }
-  return ms;
 }

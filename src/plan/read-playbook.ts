@@ -4,6 +4,7 @@ import { nameItems } from './name-items.ts';
 import { namePattern, type Playbook, type PlaybookParam } from './playbook.ts';
 import { type Place, type Problem, problemAt } from './problems.ts';
 import { readItems } from './read-items.ts';
+import { readDeadline, readLocks, readPayload, readRouting } from './read-settings.ts';
 import {
   describeWritten,
   takeFields,
@@ -13,7 +14,18 @@ import {
   type WrittenEntry,
 } from './written.ts';
 
-const playbookKeys = ['playbook', 'summary', 'params', 'lock', 'steps', 'finally'];
+const playbookKeys = [
+  'playbook',
+  'summary',
+  'params',
+  'lock',
+  'deadline',
+  'queue',
+  'priority',
+  'payload',
+  'steps',
+  'finally',
+];
 const paramKeys = ['kind', 'about', 'default', 'min', 'max', 'choices'];
 
 /**
@@ -34,10 +46,10 @@ export function readPlaybook(written: Written, problems: Problem[]): Playbook | 
   }
   const summary = takeText(fields.get('summary')?.value, 'summary', problems);
   const params = readParams(fields.get('params'), problems);
-  const locks = takeList(fields.get('lock')?.value, 'lock', problems).flatMap((one) => {
-    const lock = takeText(one, 'a lock', problems);
-    return lock ? [lock] : [];
-  });
+  const locks = readLocks(fields.get('lock'), problems);
+  const deadline = readDeadline(fields.get('deadline'), problems);
+  const payload = readPayload(fields.get('payload'), problems);
+  const defaults = readRouting(fields, problems);
   const steps = readItems(fields.get('steps')?.value, 'steps', problems);
   const atEnd = readItems(fields.get('finally')?.value, 'finally', problems);
   const named = nameItems([...steps, ...atEnd], problems);
@@ -49,6 +61,9 @@ export function readPlaybook(written: Written, problems: Problem[]): Playbook | 
     summary: summary?.text ?? '',
     params,
     locks,
+    ...(deadline ? { deadline } : {}),
+    ...(payload === undefined ? {} : { payload }),
+    defaults,
     steps: named.slice(0, steps.length),
     finally: named.slice(steps.length),
   };

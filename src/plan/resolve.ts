@@ -67,7 +67,7 @@ function resolveNode(map: OsdMap, name: string): Resolved {
   }
   const osds: OsdTarget[] = node.osdIds
     .toSorted((a, b) => a - b)
-    .flatMap((id) => map.osds.find((osd) => osd.id === id) ?? [])
+    .flatMap((id) => osdsOf(map).get(id) ?? [])
     .map((osd) => freezeOsd(osd, node.name));
   const target: NodeTarget = { name: node.name, osds, location: node.location };
   return { value: target };
@@ -77,7 +77,7 @@ function resolveOsd(map: OsdMap, value: Json): Resolved {
   const given = isJsonObject(value) ? value['id'] : value;
   if (typeof given !== 'string' && typeof given !== 'number') return { value };
   const id = Number(/^(?:osd\.)?(\d+)$/.exec(String(given))?.[1] ?? Number.NaN);
-  const osd = map.osds.find((one) => one.id === id);
+  const osd = osdsOf(map).get(id);
   if (!osd) {
     const names = map.osds.map((one) => `osd.${one.id}`);
     const list = names.length <= longestList ? ` It has ${names.join(', ')}.` : '';
@@ -91,6 +91,18 @@ function resolveOsd(map: OsdMap, value: Json): Resolved {
     return { code: 'OSD_UNKNOWN', message: `osd.${osd.id} stands under no host of the CRUSH map` };
   }
   return { value: freezeOsd(osd, osd.node) };
+}
+
+/** OSDs of each map by their ids: a plan about ten thousand of them looks each up in every step. */
+const osdsByMap = new WeakMap<OsdMap, ReadonlyMap<number, OsdState>>();
+
+function osdsOf(map: OsdMap): ReadonlyMap<number, OsdState> {
+  const known = osdsByMap.get(map);
+  if (known) return known;
+  // of two with one id the first counts, as it does for who reads the list
+  const osds = new Map(map.osds.toReversed().map((osd) => [osd.id, osd]));
+  osdsByMap.set(map, osds);
+  return osds;
 }
 
 function freezeOsd(osd: OsdState, node: string): OsdTarget {

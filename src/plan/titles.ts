@@ -15,7 +15,8 @@ export function titleOf(task: Task, values: Readonly<Record<string, Json>>): str
     const value = values[name];
     return value === undefined || value === null ? [] : [describeValue(name, param, value)];
   });
-  return words.length === 0 ? clause : `${clause}: ${words.join(', ')}`;
+  // joined, not concatenated: a rope of strings would live as long as the plan
+  return words.length === 0 ? clause : [clause, words.join(', ')].join(': ');
 }
 
 function describeValue(name: string, param: Param, value: Json): string {

@@ -191,7 +191,7 @@ steps:
     expect(stdout.split('\n')).toEqual([
       'DESK/bad.yaml:4:17  unknown kind "nod": expected one of node, osd, osds, hostname, devices, contact, text, number, integer, boolean, duration, choice, json. Did you mean "node"?',
       'DESK/bad.yaml:6:13  unknown task "osd.stopp": expected a name that cephflow tasks lists. Did you mean "osd.stop"?',
-      'DESK/bad.yaml:7:29  unknown key "whit" in a step: expected one of task, id, with, after, when, retry, timeout, poll, delay. Did you mean "with"?',
+      'DESK/bad.yaml:7:29  unknown key "whit" in a step: expected one of task, id, with, after, when, lock, retry, timeout, poll, delay, limit, queue, priority, rate, approvers, payload. Did you mean "with"?',
     ]);
     const run = await refusal(['run', file]);
     expect(run.code).toBe(78);

@@ -203,13 +203,14 @@ export class StorePlayer {
   private async grow(step: number): Promise<void> {
     const { store } = this.rig;
     if ((await store.step(this.run, step))?.part !== 'main') return;
-    const { size: first } = await store.extent(this.run);
+    const { size: first, groups: groupsFrom } = await store.extent(this.run);
     const shape: readonly Partial<PlanStep>[] = [{}, { after: [first] }, { after: [first, first + 1] }];
     const sketched = shape.map((one, at) => ({ id: `g${first + at}`, kind: 'task' as const, ...one }));
     const { steps } = planOf(sketched);
     const token = this.tokens.get(step)?.at(-1) ?? 'none';
     const hash = `g${this.run}-${first}`;
-    await store.expand({ run: this.run, step, token }, { hash, groups: [], steps, first });
+    const growth = { hash, groups: [], steps, first, groupsFrom, known: {} };
+    await store.expand({ run: this.run, step, token }, growth);
     this.size = (await store.extent(this.run)).size;
   }
 }

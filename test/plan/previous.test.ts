@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { Json } from '../../src/base/json.ts';
-import { json, task } from '../../src/index.ts';
+import { duration, json, task } from '../../src/index.ts';
 import { type Canvas, chain, chord, group, type StepOptions, step } from '../../src/plan/canvas.ts';
 import { compileCanvas } from '../../src/plan/compile.ts';
 import { fillStep, neededLists, neededOutputs } from '../../src/plan/fill.ts';
@@ -121,6 +121,48 @@ describe('previous: after a group', () => {
   });
 });
 
+describe('previous: where steps come to stand', () => {
+  test('lists number the steps of the plan, in finally too, behind barriers', () => {
+    const pair = () => [find('x'), chain(find('x'), find('x'))];
+    const main = chain(group(pair()), group(pair()), take('body'));
+    const plan = compile(main, chain(group(pair()), take('end')));
+    expect(plan.steps.map(({ id }) => id).slice(0, 4)).toEqual(['x', 'x-2', 'x-3', 'barrier-1']);
+    expect(filled(plan, 'body')).toEqual({ list: ['x-4', 'x-6'] });
+    expect(filled(plan, 'end')).toEqual({ list: ['x-7', 'x-9'] });
+  });
+
+  test('a step that is written before what it comes after names it where it stands', () => {
+    const early = [take('t', { after: ['all'] }), say('u', { after: ['b'] })];
+    const plan = compile(group([...early, group([find('a'), find('b')], { id: 'all' })]));
+    expect(plan.steps.map(({ id }) => id)).toEqual(['a', 'b', 't', 'u']);
+    expect(filled(plan, 't')).toEqual({ list: ['a', 'b'] });
+    expect(filled(plan, 'u')).toEqual({ text: 'b' });
+  });
+
+  test('one canvas that stands twice takes of what stands before it each time', () => {
+    const twice = chain(find('x'), say('s'));
+    const plan = compile(chain(twice, twice));
+    expect(['s', 's-2'].map((id) => filled(plan, id))).toEqual([{ text: 'x' }, { text: 'x-2' }]);
+  });
+
+  test('what is given back at the end has the values that were passed on', () => {
+    const light = task({
+      name: 'light.on',
+      summary: 'Switch the light on',
+      risk: 'changes',
+      params: { life: duration('How long') },
+      run: async () => ({}),
+      hold: { life: 'life', renew: async () => undefined, release: async () => undefined },
+    });
+    const main = chain(find('a'), step('light.on', { life: previous('count') }, { id: 'on' }));
+    const context = smallContext({ tasks: new Map([...tasks, ['light.on', { task: light, hash: 'h' }]]) });
+    const plan = compileCanvas({ name: 'it', summary: 's', target: '', main }, context);
+    expect(stepOf(plan, 'on.release').with).toEqual({
+      life: { $expression: 'steps["a"].output["count"]' },
+    });
+  });
+});
+
 describe('previous: what is not there is refused with the steps that take it', () => {
   const fault = (main: Canvas, atEnd?: Canvas) => {
     try {
@@ -162,6 +204,27 @@ describe('previous: what is not there is refused with the steps that take it', (
     const none = step('noop.do', {}, { id: 'm' });
     expect(fault(chord([find('a'), none], step('list.keep', { list: previous() }, { id: 'b' })))).toEqual(
       invalid(['b takes previous() of m, whose task noop.do has no output: it has none.']),
+    );
+  });
+
+  test('what an expansion returns, and lists of outputs inside of one', () => {
+    const each = (member: Canvas, over = 'steps["a"].output.device'): Canvas => ({
+      ...{ canvas: 'expand', id: 'each', variable: 'device', atMost: 3, settings: {} },
+      ...{ over, member },
+    });
+    expect(fault(chain(find('a'), each(find('m')), say('b')))).toEqual(
+      invalid(['b takes previous("device"), but each before it is an expansion, which returns nothing']),
+    );
+    const refused = (message: string) => expect.objectContaining({ code: 'PLAYBOOK_INVALID', message });
+    expect(fault(chain(find('a'), each(chain(find('m'), say('s')))))).toEqual(
+      refused('s takes previous() in the expansion each, which is not possible'),
+    );
+    const listing = step('list.keep', { list: { $expression: 'outputs["0"]' } }, { id: 'l' });
+    expect(fault(chain(find('a'), each(listing)))).toEqual(
+      refused('l takes a list of outputs in the expansion each, which is not possible'),
+    );
+    expect(fault(chain(find('a'), each(find('m'), 'outputs["0"]')))).toEqual(
+      refused('each takes a list of outputs as its list, which is not possible'),
     );
   });
 

@@ -37,7 +37,7 @@ steps:
     expect(parseProblems(text)).toEqual([
       'x.yaml:1:1  the playbook has no summary: expected the key summary',
       'x.yaml:1:11  "Replace_Node" is no name of a playbook: expected a name such as replace-node',
-      'x.yaml:2:1  unknown key "sumary" in a playbook: expected one of playbook, summary, params, lock, steps, finally. Did you mean "summary"?',
+      'x.yaml:2:1  unknown key "sumary" in a playbook: expected one of playbook, summary, params, lock, deadline, queue, priority, payload, steps, finally. Did you mean "summary"?',
       'x.yaml:4:17  unknown kind "nod": expected one of node, osd, osds, hostname, devices, contact, text, number, integer, boolean, duration, choice, json. Did you mean "node"?',
       'x.yaml:5:3  "new-node" is no name of a parameter: expected [a-z][a-z0-9_]*, such as new_node',
       'x.yaml:5:3  parameter new-node has no about: expected a phrase that says what it is',
@@ -46,18 +46,16 @@ steps:
       'x.yaml:8:5  unknown key "tsk" in a step: expected one of task, group, chain, playbook. Did you mean "task"?',
       'x.yaml:9:40  after is 12: expected a duration such as 30s, 10m, 12h or 2d',
       'x.yaml:9:50  then is "aks": expected one of ask, fail. Did you mean "ask"?',
-      'x.yaml:9:57  unknown key "pol" in a step: expected one of task, id, with, after, when, retry, timeout, poll, delay. Did you mean "poll"?',
+      'x.yaml:9:57  unknown key "pol" in a step: expected one of task, id, with, after, when, lock, retry, timeout, poll, delay, limit, queue, priority, rate, approvers, payload. Did you mean "poll"?',
       'x.yaml:10:26  "A-b" is no id: expected [a-z][a-z0-9_]* (a hyphen would be a minus in expressions)',
       'x.yaml:10:38  delay is absent: expected a duration such as 10m or 12h',
       'x.yaml:10:50  attempts is 0: expected a whole number of at least 1',
-      'x.yaml:11:22  unknown key "queue" in a step: expected one of task, id, with, after, when, retry, timeout, poll, delay.',
-      'x.yaml:11:35  unknown key "priority" in a step: expected one of task, id, with, after, when, retry, timeout, poll, delay.',
-      'x.yaml:11:48  unknown key "on-failure" in a step: expected one of task, id, with, after, when, retry, timeout, poll, delay.',
+      'x.yaml:11:48  unknown key "on-failure" in a step: expected one of task, id, with, after, when, lock, retry, timeout, poll, delay, limit, queue, priority, rate, approvers, payload.',
       'x.yaml:12:12  the group has no steps: expected the key steps',
       `x.yaml:12:24  for-each has more than one variable: expected one variable over a list, such as { osd: "\${params.node.osds}" }`,
       'x.yaml:13:5  a step has both task and group: expected one of them',
       'x.yaml:14:5  this does nothing: expected one of task, group, chain, playbook.',
-      'x.yaml:15:5  "just a text" is not a step: expected a mapping with task, id, with, after, when, retry, timeout, poll, delay',
+      'x.yaml:15:5  "just a text" is not a step: expected a mapping with task, id, with, after, when, lock, retry, timeout, poll, delay, limit, queue, priority, rate, approvers, payload',
     ]);
   });
 
@@ -71,7 +69,7 @@ steps:
 
   test('include an empty file, aliases, and numbers that JSON cannot keep', () => {
     expect(parseProblems('')).toEqual([
-      'x.yaml:1:1  nothing is not a playbook: expected a mapping with playbook, summary, params, lock, steps, finally',
+      'x.yaml:1:1  nothing is not a playbook: expected a mapping with playbook, summary, params, lock, deadline, queue, priority, payload, steps, finally',
     ]);
     expect(parseProblems(`${head}steps: &a []\nfinally: *a\n`)).toEqual([
       'x.yaml:4:10  *a is an alias: expected the value written out',
@@ -236,7 +234,7 @@ finally:
       'x.yaml:10:40  steps.find.device is no output of a step: expected steps.ID.output.NAME',
       'x.yaml:11:40  many is a group, which has no output: expected a step',
       'x.yaml:18:40  inside is done once for each member of a group: expected a step outside of it',
-      'x.yaml:20:30  steps.find.output.device is known only while the run is under way: expected what is known when the plan is made',
+      'x.yaml:20:27  for-each goes over an output, whose length nobody knows yet: expected at-most, the most there may be',
       'x.yaml:25:46  left does not come before text.say-9: expected a step that it waits for',
     ]);
   });

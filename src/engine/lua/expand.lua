@@ -34,6 +34,12 @@ event(K, 'run-grew', 's', i, 'n', #ARGV[8])
 local roots = {}
 for root_step in string.gmatch(ARGV[9], '%d+') do roots[#roots + 1] = tonumber(root_step) end
 make_all_ready(roots)
+-- its place in a limited group is kept until all of them have ended: the last one gives it back
+local places = redis.call('HGET', K.placesof, i)
+if places then
+  redis.call('HSET', K.placesof, first + #ARGV[8] - 1, places)
+  redis.call('HDEL', K.placesof, i)
+end
 if ARGV[11] ~= '' then redis.call('HSET', K.out, i, ARGV[11]) end
 finish_step(i, 's', '', false, true)
 return 'accepted'

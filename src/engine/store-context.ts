@@ -15,10 +15,10 @@ import {
 /** Views of plans kept in memory: more runs than one process works on at once. */
 const viewsKept = 64;
 /**
- * Deliveries of one run that stand in the queue and are not claimed; the rest waits in the outbox, which is cheaper. A
- * worker whose slot is free claims from the outbox by itself, so that the queue only has to wake those that are idle.
+ * Deliveries of one run that stand in the queue and are not claimed; the rest waits in the outbox, which is cheaper. One
+ * delivery is enough to wake a worker: with it, it claims from the outbox for all its free hands.
  */
-const defaultWindow = 200;
+const defaultWindow = 32;
 /** A delivery that nobody claimed for so long is looked for in the queue. */
 const defaultResendMs = 15_000;
 /** Runs that ended well are kept for a week, others for a month: that is when somebody asks. */
@@ -55,7 +55,7 @@ export interface Retention {
 /** Say how a store is opened. `prefix`: of all keys. */
 export interface StoreOptions {
   readonly prefix: string;
-  /** Default 200. */
+  /** Default 32. */
   readonly dispatchWindow?: number;
   /** A delivery that nobody claimed for so long is looked for in the queue, and sent anew if lost. Default 15 s. */
   readonly resendMs?: number;

@@ -109,7 +109,8 @@ async function work(): Promise<Worker> {
   };
 }
 
-const control = () => createControl(store, { tasks: async () => new Map(tasks) as never });
+const control = () =>
+  createControl(store, { tasks: async () => new Map([...tasks].map(([name, one]) => [name, one.task])) });
 const ann = { by: 'ann', reason: 'a test' };
 
 async function start(steps: string): Promise<string> {

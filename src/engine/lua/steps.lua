@@ -21,11 +21,16 @@ local function next_grants(first, tokens, worker, lease_ms, patient)
   end
   if first and has_special and redis.call('HEXISTS', K.special, first) == 1 then first = nil end
   while #grants < count and tries > 0 do
-    local candidate = first or first_ready(true)
+    local candidate, was_sent = first or first_ready(true), false
     first = nil
-    if not candidate then return grants end
+    if not candidate then
+      -- what waits in the queue is better done now; its delivery is dropped when it comes
+      candidate, was_sent = redis.call('SRANDMEMBER', K.sent), true
+      if not candidate or (has_special and redis.call('HEXISTS', K.special, candidate) == 1) then return grants end
+      candidate = tonumber(candidate)
+    end
     local at = #grants * TOKEN
-    local granted = try_grant(candidate, string.sub(tokens, at + 1, at + TOKEN), worker, lease_ms)
+    local granted = try_grant(candidate, string.sub(tokens, at + 1, at + TOKEN), worker, lease_ms, was_sent)
     if granted then grants[#grants + 1] = granted else tries = tries - 1 end
   end
   return grants

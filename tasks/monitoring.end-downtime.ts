@@ -4,6 +4,7 @@ export default task({
   name: 'monitoring.end-downtime',
   summary: 'End the downtime that this run holds on a node before the run ends',
   risk: 'changes',
+  isNeutral: true,
   params: { node: node('The node') },
 
   async done({ node }, { monitoring, step }) {

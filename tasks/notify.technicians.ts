@@ -4,6 +4,7 @@ export default task({
   name: 'notify.technicians',
   summary: 'Tell the technicians in the data centre what to do, by mail and webhook',
   risk: 'changes',
+  isNeutral: true,
   params: {
     technicians: contact('Who is told'),
     subject: text('Subject of the mail'),

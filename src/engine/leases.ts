@@ -101,7 +101,7 @@ export interface Outcome {
  * Ask for so many more steps of the same run, a successor first. While other runs wait for a worker there is one at most,
  * and none unless `isPatient`.
  */
-export interface NextClaim {
+interface NextClaim {
   readonly worker: string;
   readonly leaseMs: number;
   readonly count: number;

@@ -47,7 +47,7 @@ export interface StoreContext {
 }
 
 /** Say how long ended runs are kept, in milliseconds. */
-export interface Retention {
+interface Retention {
   readonly succeededMs: number;
   readonly otherMs: number;
 }

@@ -64,12 +64,15 @@ interface Member {
   isBusy: boolean;
 }
 
-function membersOf({ states, dlv }: Evidence, { isSettled }: Expected, all: AllPlaces) {
+function membersOf({ states, dlv, meta }: Evidence, { isSettled }: Expected, all: AllPlaces) {
   const members = new Map<string, Member>();
+  // what joins appended steps has taken over the place of the step that appended them
+  const [grown] = JSON.parse(meta['parts'] ?? '[]') as { readonly first: number }[];
+  const grownFrom = grown?.first ?? Number.POSITIVE_INFINITY;
   for (const [step, list] of all) {
     for (const { member, size, group } of list) {
       const known = members.get(member) ?? { size, group, ended: 0, wasReady: false, isBusy: false };
-      known.wasReady ||= u32At(dlv, step) > 0;
+      known.wasReady ||= u32At(dlv, step) > 0 || step >= grownFrom;
       known.isBusy ||= 'R?'.includes(states[step] ?? 'p');
       known.ended += isSettled(step) ? 1 : 0;
       members.set(member, known);

@@ -7,7 +7,7 @@ import { withPlan } from './store-grow.ts';
 import { refusedControl } from './store-refusal.ts';
 
 /** The step that is appended first: it waits for what is under way, then appends what takes back. */
-export const undoRootId = 'undo';
+const undoRootId = 'undo';
 
 /** A run that grows in the same moment is asked again so often. */
 const beginTries = 5;

@@ -60,7 +60,7 @@ export interface Worker {
 }
 
 /** Name of the queue that steps go to whose playbook names none. */
-export const usualQueue = 'default';
+const usualQueue = 'default';
 
 /** What was aborted gets so long to record it; longer, and its lease runs out instead. */
 const abortLimitMs = 15_000;

@@ -20,7 +20,7 @@ export function pointsOfNoReturn({ steps, hasActed, tasks }: UndoRequest): reado
 }
 
 /** List the steps that are to be taken back, in the order of the plan. */
-export function undoable({ steps, hasActed, tasks }: UndoRequest): readonly number[] {
+function undoable({ steps, hasActed, tasks }: UndoRequest): readonly number[] {
   return [...steps.keys()].filter((index) => hasActed(index) && needOf(steps[index], tasks) === 'undo');
 }
 

@@ -41,6 +41,7 @@ const find = task({
   name: 'list.find',
   summary: 'Find a list',
   risk: 'changes',
+  isNeutral: true,
   params: { count: integer('How many') },
   output: { names: 'The list' },
   run: async ({ count }) => ({ names: Array.from({ length: count }, (_, at) => `n${at}`) }),

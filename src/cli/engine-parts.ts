@@ -8,6 +8,7 @@ import type { RedisPlace } from '../engine/redis-place.ts';
 import type { Actor, Store } from '../engine/store.ts';
 import type { StoreOptions } from '../engine/store-context.ts';
 import { openStore } from '../engine/store-open.ts';
+import type { WorkerFacts } from '../engine/store-workers.ts';
 import { createKeeper } from './agent-keeper.ts';
 import type { Config } from './config.ts';
 import { examineStore } from './examine-store.ts';
@@ -146,6 +147,10 @@ async function* examineEngine(wire: Wire, check: Check): AsyncGenerator<Finding>
       const unfinished = await store.unfinishedRuns().finally(() => store.close());
       return `${describeRedis(redis)} answers; ${unfinished.length} unfinished runs`;
     });
+    yield check('workers', async () => {
+      const store = await connectStore(redisPlaceOf(redis), config);
+      return describeWorkers(await store.workers().finally(() => store.close()));
+    });
     return;
   }
   yield check('redis', () => examineEmbedded(wire));
@@ -155,6 +160,17 @@ async function* examineEngine(wire: Wire, check: Check): AsyncGenerator<Finding>
     const { files = [], clusters = [] } = status.serves ?? {};
     return [`runs as process ${status.pid}`, ...files, ...clusters].join(', ');
   });
+}
+
+/** Say which workers there are and what they take; without any, runs stand still. */
+function describeWorkers(workers: readonly WorkerFacts[]): string {
+  if (workers.length === 0)
+    return 'there is none: runs stand still until one is started with cephflow worker';
+  const each = workers.map(
+    ({ name, clusters, queues, concurrency, version }) =>
+      `${name} (${version}): ${clusters.join(', ')}; queues ${queues.join(', ')}; ${concurrency} at once`,
+  );
+  return each.join(' | ');
 }
 
 async function examineEmbedded({ stateDir, searchPath }: Wire): Promise<string> {

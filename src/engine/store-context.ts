@@ -27,6 +27,7 @@ const defaultRetention = { succeededMs: 7 * 86_400_000, otherMs: 30 * 86_400_000
 /** Hold what all parts of the store share. */
 export interface StoreContext {
   readonly redis: Redis;
+  readonly prefix: string;
   readonly keys: StoreKeys;
   readonly call: CallScript;
   /** Operations of workers on steps, batched. */
@@ -80,6 +81,7 @@ export function createContext(redis: Redis, options: StoreOptions): StoreContext
   };
   return {
     redis,
+    prefix: options.prefix,
     keys,
     ask: (asked) => askRedis(redis, asked),
     call,

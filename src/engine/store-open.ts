@@ -9,7 +9,7 @@ import { storeReads } from './store-reads.ts';
 import { storeSteps } from './store-steps.ts';
 
 /** Version of the keys. Raise it with every change that an older cephflow would misread. */
-const schemaVersion = '1';
+const schemaVersion = '2';
 
 /**
  * Open the store on a connection, which it closes with itself.

@@ -9,6 +9,7 @@ import { type StoreContext, unknownRun } from './store-context.ts';
 import { examine } from './store-doctor.ts';
 import { listLocks } from './store-locks.ts';
 import { readAudit, readEvent, readHead, readHolds, readViews, type StreamEntry } from './store-views.ts';
+import { listWorkers } from './store-workers.ts';
 
 /** Runs that a list shows unless more are asked for. */
 const listLimit = 100;
@@ -41,6 +42,7 @@ export function storeReads(context: StoreContext): StoreReads {
     },
     remembered: (run, step) => readMemory(context, run, `${step}:r`),
     observed: (run, step) => readMemory(context, run, `${step}:o`),
+    workers: () => listWorkers(redis, context.prefix),
     locks: () => listLocks(context),
     listRuns: (filter) => listRuns(context, filter),
     findRun: (prefix) => findRun(context, prefix),

@@ -45,6 +45,8 @@ export interface StoreKeys {
   readonly leader: string;
   readonly epoch: string;
   readonly audit: string;
+  /** Workers that are there: name -> what they do, and when they last said so. */
+  readonly workers: string;
   /** Channel that tells the ids of killed runs. */
   readonly killed: string;
   plan(hash: string): string;
@@ -70,6 +72,7 @@ export function storeKeys(prefix: string): StoreKeys {
     leader: `${prefix}:leader`,
     epoch: `${prefix}:leader-epoch`,
     audit: `${prefix}:audit`,
+    workers: `${prefix}:workers`,
     killed: `${prefix}:killed`,
     plan: (hash) => `${prefix}:plan:${hash}`,
     lock: (name) => `${prefix}:lock:${name}`,

@@ -5,6 +5,7 @@ import type { RunState, StepState } from '../run/states.ts';
 import type { Decision } from '../task/context.ts';
 import type { HoldView, StepError, StepRef, StoreSteps } from './leases.ts';
 import type { PlanHead } from './store-plan.ts';
+import type { WorkerFacts } from './store-workers.ts';
 
 /** Say who acts, and why. `request` makes an act idempotent: a repeat with the same id changes nothing more. */
 export interface Actor {
@@ -191,6 +192,8 @@ export interface StoreReads {
   observed(run: string, step: number): Promise<Json | undefined>;
   /** What a step remembered before it acted. */
   remembered(run: string, step: number): Promise<Json | undefined>;
+  /** Workers that are there, by name. */
+  workers(): Promise<readonly WorkerFacts[]>;
   /** Locks that are held or waited for, by name. */
   locks(): Promise<readonly LockView[]>;
   /** Newest first. */

@@ -60,7 +60,8 @@ async function park(job: Job, wait: Wait): Promise<undefined> {
   const { reason, progress, question, observed } = wait;
   // a task's own question needs no polling: the answer wakes the step
   const usualMs = question !== undefined && observed.askedMs === undefined ? reminderMs : pollMsOf(job);
-  const askInMs = wait.askInMs === undefined ? usualMs : wait.askInMs;
+  const wishedMs = wait.askInMs === undefined ? usualMs : wait.askInMs;
+  const askInMs = untilLimit(job, wishedMs);
   const parking: Parking = {
     untilMs: askInMs === null ? null : job.now() + askInMs,
     waiting: { reason, ...(progress && { progress }), ...(question !== undefined && { question }) },
@@ -68,6 +69,14 @@ async function park(job: Job, wait: Wait): Promise<undefined> {
   };
   await job.shop.store.park(job.grant, parking);
   return undefined;
+}
+
+/** A step whose time runs out is looked at then, also where only an answer of a person is waited for. */
+function untilLimit({ step, grant, now }: Job, askInMs: number | null): number | null {
+  if (!step.timeout) return askInMs;
+  const leftMs = grant.begunMs + step.timeout.afterMs - now();
+  if (leftMs <= 0) return askInMs;
+  return askInMs === null ? leftMs : Math.min(askInMs, leftMs);
 }
 
 /** Wait because a system that is asked does not answer: that must not fail a run that waits for days. */

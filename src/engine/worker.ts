@@ -7,12 +7,13 @@ import { carryOut } from './deliver.ts';
 import { createDispatcher, type Dispatcher } from './dispatcher.ts';
 import { type Hook, hookDuties } from './hooks.ts';
 import { type Leader, startLeader } from './leader.ts';
-import { createLeaseKeeper } from './lease.ts';
+import { createLeaseKeeper, type LeaseKeeper } from './lease.ts';
 import type { TaskLibrary } from './load-tasks.ts';
 import { type Consumer, openQueue, startConsumer } from './queue.ts';
 import type { Delivery, Store } from './store.ts';
 import { openHookCursors } from './store-hooks.ts';
 import { watchKilledRuns } from './store-killed.ts';
+import { announceWorker } from './store-workers.ts';
 import { type OpenCluster, openCluster, type SystemsFor } from './systems.ts';
 import { understandThrown } from './thrown.ts';
 import { collectDuty, endOverdue } from './upkeep.ts';
@@ -81,22 +82,7 @@ export function startWorker(options: WorkerOptions): Worker {
   const opened = openClusters(options.systemsFor, aborting.signal);
   const leases = createLeaseKeeper({ store, leaseMs: options.leaseMs, stopping: aborting.signal });
   const queues = options.queues ?? [usualQueue];
-  const shop: Workshop = {
-    store,
-    tasks: options.tasks,
-    runFacts: rememberRuns(store),
-    cluster: opened.get,
-    dispatch: (run) => dispatcher.pokeLater(run),
-    isDraining: () => state.isDraining,
-    name,
-    leases,
-    takesUsual: queues.includes(usualQueue),
-    instance: options.instance,
-    leaseMs: options.leaseMs,
-    ...(options.pollMs !== undefined && { pollMs: options.pollMs }),
-    random: Math.random,
-    log,
-  };
+  const shop = openShop(options, { dispatcher, opened, leases, queues, isDraining: () => state.isDraining });
   const track = (work: Promise<void>) => {
     const tracked = work.catch(onError).finally(() => underWay.delete(tracked));
     underWay.add(tracked);
@@ -105,9 +91,17 @@ export function startWorker(options: WorkerOptions): Worker {
   const killed = watchKilledRuns(redis, prefix, (run) => leases.check(run));
   const consumers = clusters.flatMap((cluster) => queues.map((queue) => consume(cluster, queue)));
   const leader = lead(options, dispatcher, onError);
+  const { concurrency, instance } = options;
+  const said = announceWorker(redis, prefix, {
+    name,
+    clusters,
+    queues,
+    concurrency,
+    version: instance.version,
+  });
 
   function consume(cluster: string, queue: string): Consumer {
-    const { concurrency, leaseMs } = options;
+    const { leaseMs } = options;
     const named = queue === usualQueue ? {} : { queue };
     const timing = { lockMs: leaseMs, silenceMs: leaseMs };
     const crew = createCrew(concurrency, track, (most) => consumer.limit(most));
@@ -126,12 +120,36 @@ export function startWorker(options: WorkerOptions): Worker {
       await endsWithin(graceMs, underWay);
       aborting.abort();
       await endsWithin(abortLimitMs, underWay);
-      await endsWithin(closeLimitMs, closing, onError);
+      await endsWithin(closeLimitMs, [...closing, said.close()], onError);
       await endsWithin(closeLimitMs, [dispatcher.close()], onError);
       leases.close();
       killed.close();
       await opened.close();
     },
+  };
+}
+
+interface ShopParts {
+  readonly dispatcher: Dispatcher;
+  readonly opened: ReturnType<typeof openClusters>;
+  readonly leases: LeaseKeeper;
+  readonly queues: readonly string[];
+  isDraining(): boolean;
+}
+
+function openShop(
+  options: WorkerOptions,
+  { dispatcher, opened, leases, queues, isDraining }: ShopParts,
+): Workshop {
+  const { store, tasks, name, instance, leaseMs, pollMs, log } = options;
+  return {
+    ...{ store, tasks, name, instance, leaseMs, leases, isDraining, log },
+    runFacts: rememberRuns(store),
+    cluster: opened.get,
+    dispatch: (run) => dispatcher.pokeLater(run),
+    takesUsual: queues.includes(usualQueue),
+    ...(pollMs !== undefined && { pollMs }),
+    random: Math.random,
   };
 }
 

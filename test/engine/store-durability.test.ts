@@ -194,14 +194,14 @@ test('a Redis Cluster is refused', async () => {
 
 test('a store of another version is refused', async () => {
   const { server } = await begin();
-  await server.redis.set('new:schema', '2');
-  await server.redis.set('old:schema', '0');
+  await server.redis.set('new:schema', '3');
+  await server.redis.set('old:schema', '1');
   const redis = await connectRedis(server.socket, 'producer');
   expect(await refusal(openStore(redis, { prefix: 'new' }))).toBe(
-    'STORE_VERSION the store was written by a newer cephflow (its version is 2, this one knows 1)',
+    'STORE_VERSION the store was written by a newer cephflow (its version is 3, this one knows 2)',
   );
   expect(await refusal(openStore(redis, { prefix: 'old' }))).toBe(
-    'STORE_VERSION the store was written by an older cephflow (its version is 0, this one knows 1)',
+    'STORE_VERSION the store was written by an older cephflow (its version is 1, this one knows 2)',
   );
   redis.disconnect();
 });

@@ -80,6 +80,7 @@ test('worker: two share a group, its chord waits for all of it, and the follower
     },
   });
   await Promise.all([work('one', [add]), work('two', [add])]);
+  await expect.poll(async () => (await store.workers()).map(({ name }) => name)).toEqual(['one', 'two']);
   const members = Array.from({ length: 40 }, (_, n) => ({ id: `m${n}`, task: 'number.add', with: { n } }));
   const last = { id: 'last', task: 'number.add', with: { n: 99 }, after: members.map((_, n) => n) };
   const control = createControl(store);

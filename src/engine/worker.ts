@@ -70,7 +70,7 @@ const closeLimitMs = 5000;
 
 /** Start a worker, which also takes part in leading. */
 export function startWorker(options: WorkerOptions): Worker {
-  const { redis, store, prefix, clusters, name, log } = options;
+  const { redis, store, prefix, clusters, name, log, concurrency, leaseMs, instance } = options;
   const onError = (thrown: unknown) => {
     const error = understandThrown(thrown);
     log(`${error.code}: ${error.message}`);
@@ -80,7 +80,7 @@ export function startWorker(options: WorkerOptions): Worker {
   const underWay = new Set<Promise<void>>();
   const state = { isDraining: false };
   const opened = openClusters(options.systemsFor, aborting.signal);
-  const leases = createLeaseKeeper({ store, leaseMs: options.leaseMs, stopping: aborting.signal });
+  const leases = createLeaseKeeper({ store, leaseMs, stopping: aborting.signal });
   const queues = options.queues ?? [usualQueue];
   const shop = openShop(options, { dispatcher, opened, leases, queues, isDraining: () => state.isDraining });
   const track = (work: Promise<void>) => {
@@ -91,7 +91,6 @@ export function startWorker(options: WorkerOptions): Worker {
   const killed = watchKilledRuns(redis, prefix, (run) => leases.check(run));
   const consumers = clusters.flatMap((cluster) => queues.map((queue) => consume(cluster, queue)));
   const leader = lead(options, dispatcher, onError);
-  const { concurrency, instance } = options;
   const said = announceWorker(redis, prefix, {
     name,
     clusters,
@@ -101,7 +100,6 @@ export function startWorker(options: WorkerOptions): Worker {
   });
 
   function consume(cluster: string, queue: string): Consumer {
-    const { leaseMs } = options;
     const named = queue === usualQueue ? {} : { queue };
     const timing = { lockMs: leaseMs, silenceMs: leaseMs };
     const crew = createCrew(concurrency, track, (most) => consumer.limit(most));

@@ -5,6 +5,7 @@ import { type ActGuard, openCluster, type Systems } from '../../src/engine/syste
 import type { CommandLock } from '../../src/remote/command.ts';
 import type { LockHolder } from '../../src/remote/lock.ts';
 import { task } from '../../src/task/task.ts';
+import { fakeMarkers } from './fake-markers.ts';
 import { openBench } from './step-bench.ts';
 import { rigForEachTest } from './store-rig.ts';
 
@@ -24,7 +25,12 @@ function openWorld(nodes: readonly string[]) {
     /** Happens in place of the command. */
     command: async (_node: string): Promise<void> => undefined,
   };
-  const read = { ceph: { osdMap: async () => ({ fsid: 'f51d' }) }, monitoring: {}, machine: () => ({}) };
+  const read = {
+    ceph: { osdMap: async () => ({ fsid: 'f51d' }) },
+    monitoring: {},
+    machine: () => ({}),
+    markers: fakeMarkers(),
+  };
   const systems = {
     read: () => read,
     act: (_signal: AbortSignal, guard: ActGuard) => ({

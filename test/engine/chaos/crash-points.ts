@@ -37,7 +37,7 @@ export const crashPoints = {
   'before-claim-answer': { install: amid('claim'), on: { chain: 1, wide: 9, nested: 2, places: 2 } },
   'after-claim': {
     install: after('claim', isGranted),
-    on: { diamond: 2, wide: 30, severe: 2, waits: 5, places: 3 },
+    on: { diamond: 1, wide: 1, severe: 2, waits: 5, places: 3 },
   },
   'before-acting': { install: before('acting'), on: { chain: 3, places: 2, severe: 1, hold: 1 } },
   'after-acting': {

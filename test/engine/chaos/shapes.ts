@@ -56,24 +56,25 @@ export type ShapeName = keyof typeof shapes;
 const retry = { attempts: 3, delayMs: 100 };
 const repeat = <T>(count: number, make: (index: number) => T): T[] =>
   Array.from({ length: count }, (_, index) => make(index));
-const set = () => step('world.set');
-const sets = (count: number) => repeat(count, set);
+const set = (id?: string) => step('world.set', {}, id === undefined ? {} : { id });
+const sets = (count: number) => repeat(count, () => set());
 const wait = (polls: number) => step('world.wait', { polls }, { pollMs: 100 });
 const stop = () => step('world.stop', { ms: 20 });
 const destroy = () => step('world.destroy', { ms: 20 });
 const list = (id: string) => step('world.list', {}, { id });
 /** For each of the values of a list two steps, members beside one another. */
-const grow = (id: string, from: string, of: () => Canvas = set): Canvas => ({
+const grow = (id: string, from: string, of: (id: string) => Canvas = set): Canvas => ({
   canvas: 'expand',
   id,
   over: `steps.${from}.output.values`,
   variable: 'value',
   atMost: 5,
   maxParallel: 2,
-  member: chain(of(), of()),
+  // two expansions of a run must not name their steps alike
+  member: chain(of(`${id}-first`), of(`${id}-then`)),
   settings: {},
 });
-const back = () => step('world.back');
+const back = (id?: string) => step('world.back', {}, id === undefined ? {} : { id });
 const stopped = () => step('world.halt', { ms: 20 });
 /** The operator of these tests takes a run back when it comes here. */
 const leave = () => step('world.leave', {}, { pollMs: 100 });

@@ -99,6 +99,8 @@ export interface PlanView {
   isFinally(index: number): boolean;
   /** Tell whether steps were appended to the run for this one. */
   hasGrown(index: number): boolean;
+  /** Numbers of the steps that were appended to the run for this one. */
+  appendedBy(index: number): readonly number[];
   /** Number of groups with places. */
   readonly groups: number;
   /** One step. Its `after` is left empty: edges are the shape's. */
@@ -135,6 +137,10 @@ export async function openPlanView(read: ReadFields, { planKey, grown }: RunPart
     shape,
     groups: sections.reduce((sum, { graph }) => sum + graph.groups, 0),
     hasGrown: (index) => grown.some(({ by }) => by === index),
+    appendedBy: (index) =>
+      grownGraphs.flatMap(({ graph: { first, size }, by }) =>
+        by === index ? Array.from({ length: size }, (_, own) => first + own) : [],
+      ),
     isFinally: (index) => {
       const section = sectionOf(index);
       return section?.graph.isFinally[index - section.graph.first] === 1;

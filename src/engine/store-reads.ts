@@ -37,8 +37,11 @@ export function storeReads(context: StoreContext): StoreReads {
     underWay: (run, below) => readUnderWay(context, run, below),
     followers: async (run) => {
       context.forgetView(run);
-      const { shape } = await context.view(run);
-      return (step) => shape.after.subarray(shape.afterStart[step], shape.afterStart[step + 1]);
+      const { shape, appendedBy } = await context.view(run);
+      return (step) => [
+        ...shape.after.subarray(shape.afterStart[step], shape.afterStart[step + 1]),
+        ...appendedBy(step),
+      ];
     },
     remembered: (run, step) => readMemory(context, run, `${step}:r`),
     observed: (run, step) => readMemory(context, run, `${step}:o`),

@@ -186,7 +186,10 @@ export interface StoreReads {
   ): Promise<{ readonly hold?: HoldView; readonly hasBegun: boolean; readonly nowMs: number }>;
   /** Steps of main that are not ended and may change something yet, before step `below`. */
   underWay(run: string, below: number): Promise<readonly number[]>;
-  /** The steps after each step; what was appended stands for the step that asked for it. @throws RUN_UNKNOWN */
+  /**
+   * The steps after each step: after one that appended steps come these, and after their last what came after it.
+   * @throws RUN_UNKNOWN
+   */
   followers(run: string): Promise<(step: number) => Iterable<number>>;
   /** What the last `observe` of a step wrote and nothing has forgotten since. */
   observed(run: string, step: number): Promise<Json | undefined>;

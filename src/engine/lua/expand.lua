@@ -31,9 +31,6 @@ redis.call('HINCRBY', K.meta, 'mainLeft', main)
 redis.call('HINCRBY', K.meta, 'finallyLeft', #ARGV[8] - main)
 redis.call('HINCRBY', K.meta, 'steps', #ARGV[8])
 event(K, 'run-grew', 's', i, 'n', #ARGV[8])
-local roots = {}
-for root_step in string.gmatch(ARGV[9], '%d+') do roots[#roots + 1] = tonumber(root_step) end
-make_all_ready(roots)
 -- its place in a limited group is kept until all of them have ended: the last one gives it back
 local places = redis.call('HGET', K.placesof, i)
 if places then
@@ -42,4 +39,8 @@ if places then
 end
 if ARGV[11] ~= '' then redis.call('HSET', K.out, i, ARGV[11]) end
 finish_step(i, 's', '', false, true)
+-- told after the end of the step that they come from
+local roots = {}
+for root_step in string.gmatch(ARGV[9], '%d+') do roots[#roots + 1] = tonumber(root_step) end
+make_all_ready(roots)
 return 'accepted'

@@ -136,9 +136,12 @@ local function sweep()
         if is_under_way(i) then
           close_step(i, '?')
           forget(i, 'wq')
+          free_step_locks(i)
         else
           cancel(i)
         end
+      elseif s == 'f' then
+        free_step_locks(i)
       end
     elseif string.sub(parts, n, n) == 'm' and i <= last then
       if s == 'p' or ((s == 'r' or s == 'w') and not is_under_way(i)) then

@@ -246,17 +246,20 @@ function ops.lock(a)
   return { 'busy', name, holder }
 end
 
--- Ask for leave to act under a rate that all runs share (GCRA: one number, the time of the next free moment).
+local LEAVES_KEPT = 1000 -- at least: steps that name one rate may allow different numbers
+-- Ask for leave to act under a rate that all runs share. The list has when leave was given, the last first: what came as
+-- many places before must be past, or a burst after a pause would have nearly twice as many in one window.
 -- 1 step  2 token  3 name  4 most acts  5 in so many ms
 -- Result: lost | 0 go | ms to wait
 function ops.rate(a)
   if not holds_lease(tonumber(a[1]), a[2]) then return 'lost' end
   local key, most, per = root .. 'rate:' .. a[3], tonumber(a[4]), tonumber(a[5])
-  local each = per / most
-  local free = math.max(tonumber(redis.call('GET', key) or '0'), now) + each
-  local wait = free - per - now
-  if wait > 0 then return math.ceil(wait) end
-  redis.call('SET', key, string.format('%.3f', free), 'PX', math.ceil(free - now) + 1000)
+  local before = tonumber(redis.call('LINDEX', key, most - 1) or '')
+  -- one in the future was written by a clock that has been set back since: it must not keep everybody out
+  if before and before <= now and before + per > now then return before + per - now end
+  redis.call('LPUSH', key, now)
+  redis.call('LTRIM', key, 0, math.max(most, LEAVES_KEPT) - 1)
+  redis.call('PEXPIRE', key, math.max(per, redis.call('PTTL', key)))
   return 0
 end
 

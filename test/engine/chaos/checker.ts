@@ -1,6 +1,8 @@
 import type { AuditEntry, Store } from '../../../src/engine/store.ts';
 import type { Plan, PlanStep } from '../../../src/plan/plan.ts';
 import type { RunEvent } from '../../../src/run/events.ts';
+import { actingBefore, acts, beforeOf, type GroupFacts, groupsOf, isSevere } from './checker-plan.ts';
+import { findLockCrowds, findNotUndone, findSevereOverlaps } from './checker-shared.ts';
 import type { WorldLine } from './world.ts';
 
 /** Hold all that is known of a run when it is over: what was planned, what the engine says, what people did. */
@@ -36,9 +38,9 @@ export function checkRuns(
   lines: readonly WorldLine[],
   options: CheckOptions = {},
 ): Report {
-  const acts = actsOf(lines);
+  const seen = actsOf(lines);
   const reports = records.map((record) => {
-    const own = acts.filter(({ run }) => run === record.run);
+    const own = seen.filter(({ run }) => run === record.run);
     const facts = { record, acts: own, options, done: doneTimes(record) };
     return {
       faults: [
@@ -50,13 +52,18 @@ export function checkRuns(
         ...findRepeats(facts),
         ...findCrowds(facts),
         ...findHeld(facts),
+        ...findNotUndone(record, own),
       ].map((fault) => `${record.run}: ${fault}`),
       acts: own.length,
       repeats: repeatsOf(own),
     };
   });
   return {
-    faults: [...reports.flatMap(({ faults }) => faults), ...findSevereOverlaps(records, acts)],
+    faults: [
+      ...reports.flatMap(({ faults }) => faults),
+      ...findSevereOverlaps(records, seen),
+      ...findLockCrowds(records, seen),
+    ],
     runs: records.length,
     acts: sum(reports.map((one) => one.acts)),
     repeats: sum(reports.map((one) => one.repeats)),
@@ -66,7 +73,7 @@ export function checkRuns(
 const sum = (numbers: readonly number[]) => numbers.reduce((all, one) => all + one, 0);
 
 /** Be one carrying-out of a step. Places are line numbers of the world's log; `last` is the place of its last line. */
-interface ActSeen {
+export interface ActSeen {
   readonly run: string;
   readonly step: string;
   readonly pid: number;
@@ -102,7 +109,9 @@ interface Done {
 
 const terminal: readonly unknown[] = ['succeeded', 'skipped', 'cancelled', 'failed'];
 const well: readonly unknown[] = ['succeeded', 'skipped'];
-const ended: readonly unknown[] = ['succeeded', 'aborted', 'left-over'];
+const ended: readonly unknown[] = ['succeeded', 'aborted', 'left-over', 'undone'];
+/** What was done and was taken back has ended before that. */
+const over: readonly unknown[] = [...terminal, 'undone'];
 
 const isStep = ({ kind, step }: RunEvent, index: number) => kind === 'step-state-changed' && step === index;
 
@@ -128,20 +137,13 @@ function* findUnended({ record: { plan, events, audit } }: Facts): Generator<str
     const retries = audit.filter(
       ({ act, step }) => act.startsWith('retry') && (step ?? index) === index,
     ).length;
-    if (!terminal.includes(states.at(-1))) yield `${id} has not ended: its last state is ${states.at(-1)}`;
+    if (!over.includes(states.at(-1))) yield `${id} has not ended: its last state is ${states.at(-1)}`;
     else if (times > 1 + retries) yield `${id} was recorded as ended ${times} times`;
   }
   const ends = events.filter(
     ({ kind, state }) => kind === 'run-state-changed' && ended.includes(state),
   ).length;
   if (ends !== 1) yield `the run was recorded as ended ${ends} times`;
-}
-
-/** What must be done before a step: those it names in its part; for a finally step, all of main. */
-function beforeOf({ steps }: Plan, step: PlanStep): readonly number[] {
-  const named = step.after.filter((index) => steps[index]?.part === step.part);
-  if (step.part === 'main') return named;
-  return [...named, ...steps.flatMap(({ part }, index) => (part === 'main' ? [index] : []))];
 }
 
 const isBegun: readonly unknown[] = ['running', 'ready', 'succeeded'];
@@ -151,7 +153,7 @@ function* findDisorder({ record: { plan, events }, done }: Facts): Generator<str
   for (const [index, step] of plan.steps.entries()) {
     const begun = events.findIndex((event) => isStep(event, index) && isBegun.includes(event.state));
     if (begun < 0) continue;
-    for (const other of beforeOf(plan, step)) {
+    for (const other of beforeOf(plan, index)) {
       const place = done.get(other)?.place ?? Number.POSITIVE_INFINITY;
       const isEndedOtherwise = step.part === 'finally' && place > begun && hasEnded(events, other, begun);
       if (place > begun && !isEndedOtherwise)
@@ -171,7 +173,7 @@ function* findOvertaking(facts: Facts): Generator<string> {
     const first = own.find((act) => act.step === step.id);
     if (!first) continue;
     yield* findMissingEffects(facts, index, first);
-    if (!options.hasLostTail) yield* findMissingRecords(facts, step, first);
+    if (!options.hasLostTail) yield* findMissingRecords(facts, index, first);
   }
 }
 
@@ -194,37 +196,18 @@ const isDuring = (act: ActSeen, other: ActSeen, { stoppedPids = [] }: CheckOptio
 
 function* findMissingRecords(
   { record: { plan }, done }: Facts,
-  step: PlanStep,
+  index: number,
   first: ActSeen,
 ): Generator<string> {
-  for (const other of beforeOf(plan, step)) {
+  for (const other of beforeOf(plan, index)) {
     const recorded = done.get(other);
     if (recorded && recorded.atMs > first.beganMs)
-      yield `${step.id} acted before ${plan.steps[other]?.id} was recorded as done`;
+      yield `${first.step} acted before ${plan.steps[other]?.id} was recorded as done`;
   }
 }
 
 const wasDone = (events: readonly RunEvent[], index: number) =>
   events.some((event) => isStep(event, index) && event.state === 'succeeded');
-
-/** The nearest acting steps that a step comes after, through barriers and waits. */
-function actingBefore(plan: Plan, index: number): ReadonlySet<number> {
-  const found = new Set<number>();
-  const seen = new Set<number>();
-  const open = [index];
-  for (let at = open.pop(); at !== undefined; at = open.pop()) {
-    const step = plan.steps[at];
-    for (const other of step ? beforeOf(plan, step) : []) {
-      if (seen.has(other)) continue;
-      seen.add(other);
-      if (plan.steps[other] && acts(plan.steps[other])) found.add(other);
-      else open.push(other);
-    }
-  }
-  return found;
-}
-
-const acts = ({ kind, risk }: PlanStep) => kind === 'task' && risk !== 'reads';
 
 /** A step that succeeded and acts has had its effect at least once. */
 function* findNotActed({ record: { plan, events }, acts: own }: Facts): Generator<string> {
@@ -254,8 +237,6 @@ function repeatsOf(own: readonly ActSeen[]): number {
   ).length;
 }
 
-const isSevere = ({ risk }: PlanStep) => risk === 'destroys-data' || risk === 'stops-service';
-
 /** What destroys or stops has its effect once, and is begun once more only after a person said so. */
 function* findRepeats({ record: { plan, audit }, acts: own }: Facts): Generator<string> {
   for (const [index, step] of plan.steps.entries()) {
@@ -274,38 +255,24 @@ function* findRepeats({ record: { plan, audit }, acts: own }: Facts): Generator<
   }
 }
 
-/** Whatever stops or destroys in one cluster is never under way with another such act. */
-function findSevereOverlaps(records: readonly RunRecord[], all: readonly ActSeen[]): readonly string[] {
-  const severe = records.flatMap(({ run, plan }) =>
-    plan.steps.filter(isSevere).flatMap(({ id }) => all.filter((act) => act.run === run && act.step === id)),
-  );
-  const inOrder = severe.toSorted((a, b) => a.beganAt - b.beganAt);
-  return inOrder.flatMap((act, place) => {
-    const next = inOrder[place + 1];
-    if (!next || next.beganAt > act.last) return [];
-    return [
-      `${next.run}: ${next.step} acted while ${act.step} of ${act.run} was under way in the same cluster`,
-    ];
-  });
-}
-
 /** Members of a group that are begun and not finished are never more than it allows. */
 function* findCrowds({ record }: Facts): Generator<string> {
-  for (const [group, { id, maxParallel }] of record.plan.groups.entries()) {
-    const most = mostBegun(record, group);
+  for (const [group, facts] of groupsOf(record.plan).entries()) {
+    if (!facts) continue;
+    const { id, maxParallel } = facts;
+    const most = mostBegun(record, group, facts);
     if (most > maxParallel) yield `${most} members of ${id} were begun, and it allows ${maxParallel}`;
   }
 }
 
-function mostBegun({ plan, events }: RunRecord, group: number): number {
+function mostBegun({ plan, events }: RunRecord, group: number, { sizeOf }: GroupFacts): number {
   /** Steps that are left, of the members that were begun. */
   const left = new Map<number, number>();
   let most = 0;
   for (const { kind, step = -1, state } of events) {
     const place = plan.steps[step]?.places.find((one) => one.group === group);
     if (kind !== 'step-state-changed' || !place) continue;
-    const size = plan.groups[group]?.memberSizes[place.member] ?? 0;
-    const now = left.get(place.member) ?? (state === 'running' ? size : undefined);
+    const now = left.get(place.member) ?? (state === 'running' ? sizeOf(place.member) : undefined);
     if (now !== undefined) left.set(place.member, terminal.includes(state) ? now - 1 : now);
     most = Math.max(most, [...left.values()].filter((count) => count > 0).length);
   }

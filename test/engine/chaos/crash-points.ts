@@ -70,11 +70,21 @@ export const crashPoints = {
   'after-recordHold': { install: after('recordHold'), on: { hold: 1 } },
   'in-hold-release': { on: { hold: 1 } },
   'after-takeActLock': { install: after('takeActLock', isHeld), on: { severe: 2 } },
+  'before-expand': { install: before('expand'), on: { expansion: 1, expansions: 2, regrown: 1 } },
+  'in-expand': { install: amidEach('expand'), on: { expansion: 3, expansions: 10, regrown: 7 } },
+  'after-expand': {
+    install: after('expand', isAccepted),
+    on: { expansion: 1, expansions: 1, regrown: 1 },
+  },
+  'after-undo-acting': { install: afterUndoActing, on: { undo: 3, regrown: 2 } },
+  'in-undo': { on: { undo: 2, regrown: 5 } },
+  'after-undo-effect': { on: { undo: 4, regrown: 1 } },
+  'after-takeLocks': { install: after('takeLocks', isHeld), on: { locks: 2, lockers: 1 } },
+  'before-lock-release': { install: ofLocked(before), on: { locks: 1, lockers: 4 } },
+  'in-lock-release': { install: ofLocked(amid), on: { locks: 3, lockers: 2 } },
+  'after-lock-release': { install: ofLocked(after), on: { locks: 2, lockers: 5 } },
   'after-confirm': { install: after('confirmDurable'), on: { severe: 2 } },
 } satisfies Record<string, CrashPoint>;
-
-/** Points of things that do not exist yet; each becomes a line above. */
-export const awaitedPoints = ['in-expand', 'after-expand', 'in-undo', 'in-lock-release'] as const;
 
 /** Name a crash point. */
 export type PointName = keyof typeof crashPoints;
@@ -170,6 +180,50 @@ function amid(method: Method) {
   });
 }
 
+/** Pass at each command that a call sends: its parts may have come to Redis, or not. */
+function amidEach(method: Method) {
+  return wrap(method, (call, { hit, redis }) => async (...args) => {
+    const send = redis.sendCommand;
+    redis.sendCommand = function sendCommand(...command) {
+      const sent = send.apply(this, command);
+      setImmediate(() => hit(runIn(args)));
+      return sent;
+    };
+    try {
+      return await call(...args);
+    } finally {
+      redis.sendCommand = send;
+    }
+  });
+}
+
+/** The act of a step that takes another back has been recorded as begun. */
+function afterUndoActing(parts: Parts): Partial<Store> {
+  return wrap('acting', (call, { hit }) => async (...args) => {
+    const answer = await call(...args);
+    if (args[1] !== undefined) hit(runIn(args));
+    return answer;
+  })(parts);
+}
+
+/** Only of steps that have taken locks of their own. */
+function ofLocked(point: typeof before) {
+  return (parts: Parts): Partial<Store> => {
+    const locked = new Set<string>();
+    const name = (held: unknown) =>
+      `${Reflect.get(held as object, 'run')}|${Reflect.get(held as object, 'step')}`;
+    const { complete } = point('complete')(parts);
+    return {
+      takeLocks: async (held, locks) => {
+        locked.add(name(held));
+        return parts.store.takeLocks(held, locks);
+      },
+      complete: (held, outcome) =>
+        locked.has(name(held)) && complete ? complete(held, outcome) : parts.store.complete(held, outcome),
+    };
+  };
+}
+
 /** Steps with so many successors are counted down in slices. */
 const firstStep = 0;
 
@@ -203,6 +257,10 @@ function isGranted(answer: unknown): boolean {
 
 function isHeld(answer: unknown): boolean {
   return Reflect.get(answer as object, 'held') === true;
+}
+
+function isAccepted(answer: unknown): boolean {
+  return answer === 'accepted';
 }
 
 function isSomething(answer: unknown): boolean {

@@ -1,12 +1,14 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { resolve } from 'node:path';
 import { createControl } from '../../../src/engine/control.ts';
+import type { TaskLibrary } from '../../../src/engine/load-tasks.ts';
 import { waitUntil } from '../../../src/engine/processes.ts';
 import type { connectRedis } from '../../../src/engine/redis.ts';
 import type { RunSnapshot, StepView, Store } from '../../../src/engine/store.ts';
 import { isEndedRun } from '../../../src/run/states.ts';
 import { firedKills, type Kill } from './crash-points.ts';
 import type { ShapeName } from './shapes.ts';
+import { untilUndone } from './world-tasks.ts';
 
 /** Tell a process of a test what it is to do. */
 export interface Errand {
@@ -116,18 +118,22 @@ export function keepAlive(wish: Wish & { readonly kills: readonly Kill[] }): Cre
   };
 }
 
-/** Do what an operator does until runs are over: answer what asks, try again what failed. */
+/**
+ * Do what an operator does until runs are over: answer what asks, try again what failed, take back what waits for that.
+ * `tasks`: only where a run is taken back.
+ */
 export async function operateUntilEnded(
   store: Store,
   runs: readonly string[],
   limitMs: number,
+  tasks: TaskLibrary = new Map(),
 ): Promise<readonly RunSnapshot[]> {
   const open = new Set(runs);
   const isOver = async () => {
     for (const run of open) {
       const seen = await store.snapshot(run).catch(() => undefined);
       if (seen && isEndedRun(seen.state)) open.delete(run);
-      else if (seen) await answer(store, seen);
+      else if (seen) await answer(store, seen, tasks);
     }
     return open.size === 0;
   };
@@ -135,9 +141,13 @@ export async function operateUntilEnded(
   return Promise.all(runs.map((run) => store.snapshot(run)));
 }
 
-async function answer(store: Store, seen: RunSnapshot): Promise<void> {
+async function answer(store: Store, seen: RunSnapshot, tasks: TaskLibrary): Promise<void> {
   await approveAll(store, seen);
   const actor = { by: 'operator', reason: 'seen it' };
+  if (seen.state === 'running' && seen.views.some(({ waiting }) => waiting?.reason === untilUndone)) {
+    const known = async () => new Map([...tasks].map(([name, { task }]) => [name, task]));
+    await createControl(store, { tasks: known }).undo(seen.run, actor);
+  }
   if (seen.state === 'failed') await store.retry(seen.run, undefined, actor).catch(() => undefined);
 }
 

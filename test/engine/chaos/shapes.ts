@@ -34,6 +34,18 @@ const shapes = {
       set(),
     ),
   hold: () => chain(hold(), set(), wait(2), set()),
+  expansion: () => chain(set(), list('find'), grow('each', 'find'), set()),
+  /** Two steps append to one run at once: the numbers of one are no longer right. */
+  expansions: () =>
+    chain(
+      group([chain(list('find'), grow('each', 'find')), chain(list('look'), grow('every', 'look'))]),
+      set(),
+    ),
+  undo: () => chain(back(), group([back(), chain(back(), back()), stopped()]), back(), leave()),
+  regrown: () => chain(list('find'), grow('each', 'find', back), back(), leave()),
+  locks: () => chain(set(), group(repeat(4, locked)), set()),
+  /** Another run beside the one above, with the same locks. */
+  lockers: () => chain(group(repeat(3, () => chain(locked(), locked()))), set()),
   flaky: () =>
     chain(step('world.flaky', {}, { retry }), group([step('world.flaky', {}, { retry }), set()]), set()),
 } satisfies Record<string, () => Canvas>;
@@ -44,11 +56,30 @@ export type ShapeName = keyof typeof shapes;
 const retry = { attempts: 3, delayMs: 100 };
 const repeat = <T>(count: number, make: (index: number) => T): T[] =>
   Array.from({ length: count }, (_, index) => make(index));
-const set = () => step('world.set');
-const sets = (count: number) => repeat(count, set);
+const set = (id?: string) => step('world.set', {}, id === undefined ? {} : { id });
+const sets = (count: number) => repeat(count, () => set());
 const wait = (polls: number) => step('world.wait', { polls }, { pollMs: 100 });
 const stop = () => step('world.stop', { ms: 20 });
 const destroy = () => step('world.destroy', { ms: 20 });
+const list = (id: string) => step('world.list', {}, { id });
+/** For each of the values of a list two steps, members beside one another. */
+const grow = (id: string, from: string, of: (id: string) => Canvas = set): Canvas => ({
+  canvas: 'expand',
+  id,
+  over: `steps.${from}.output.values`,
+  variable: 'value',
+  atMost: 5,
+  maxParallel: 2,
+  // two expansions of a run must not name their steps alike
+  member: chain(of(`${id}-first`), of(`${id}-then`)),
+  settings: {},
+});
+const back = (id?: string) => step('world.back', {}, id === undefined ? {} : { id });
+const stopped = () => step('world.halt', { ms: 20 });
+/** The operator of these tests takes a run back when it comes here. */
+const leave = () => step('world.leave', {}, { pollMs: 100 });
+const locked = () =>
+  step('world.slow', { ms: 20, again_ms: 20 }, { locks: [{ name: 'node/one', capacity: 1 }] });
 const hold = () => step('world.hold', { life: 600_000 });
 
 /** Compile a graph against the cluster of these tests. */

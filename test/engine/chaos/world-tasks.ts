@@ -7,7 +7,13 @@ import { type Answer, type Task, task } from '../../../src/task/task.ts';
 import type { World } from './world.ts';
 
 /** Places inside the tasks at which a process may be killed. */
-export type PointInTask = 'in-act' | 'after-effect' | 'in-hold-release' | 'in-remember';
+export type PointInTask =
+  | 'in-act'
+  | 'after-effect'
+  | 'in-hold-release'
+  | 'in-remember'
+  | 'in-undo'
+  | 'after-undo-effect';
 
 /** Told by a task how far it is. */
 export type Reach = (point: PointInTask, run: string) => void;
@@ -17,6 +23,8 @@ const worldHash = 'hash-of-the-world';
 
 const ms = () => integer('How long the act takes, in milliseconds');
 const poll = '100ms';
+/** What a step waits for whose run is to be taken back. */
+export const untilUndone = 'the run to be taken back';
 
 /** Make the tasks that act on a world. `reach` is told when an act has begun, and when its effect is there. */
 export function worldTasks(world: World, reach: Reach = () => undefined): TaskLibrary {
@@ -51,7 +59,9 @@ export function worldTasks(world: World, reach: Reach = () => undefined): TaskLi
         await act(it);
         return { values: ['a', 'b', 'c'] };
       },
+      undo: undoing(world, reach),
     }),
+    ...undoTasks(world, reach, { act, isDone }),
     ...flakyTask(world, act),
     ...waitingTasks(world),
     ...severeTasks(reach, { act, isDone }),
@@ -94,6 +104,52 @@ function flakyTask(world: World, act: Acting['act']): readonly Task[] {
           throw new CephflowError('CEPH_UNREACHABLE', 'the first try fails');
         await act(it);
       },
+    }),
+  ];
+}
+
+/** Taking back is noted as an act of the step that does it, as the plan names it. */
+function undoing(world: World, reach: Reach) {
+  return async (_values: unknown, { step }: Pick<ActContext, 'step'>): Promise<void> => {
+    const begun = world.begin(step.run, `${step.id}.undo`);
+    reach('in-undo', step.run);
+    world.take(step.run, step.id);
+    begun.effect();
+    reach('after-undo-effect', step.run);
+    begun.end();
+  };
+}
+
+function undoTasks(world: World, reach: Reach, { act, isDone }: Acting): readonly Task[] {
+  const undo = undoing(world, reach);
+  return [
+    task({
+      name: 'world.back',
+      summary: 'Set what can be taken back',
+      risk: 'changes',
+      params: {},
+      done: isDone,
+      run: (_, it) => act(it),
+      undo,
+    }),
+    task({
+      name: 'world.halt',
+      summary: 'Stop what can be started again',
+      risk: 'stops-service',
+      params: { ms: ms() },
+      poll,
+      done: isDone,
+      blockers: async () => [],
+      run: (values, it) => act(it, Number(values.ms)),
+      undo,
+    }),
+    task({
+      name: 'world.leave',
+      summary: 'Wait until the run is taken back',
+      risk: 'reads',
+      params: {},
+      poll,
+      done: async (): Promise<Answer> => ({ waitingFor: untilUndone }),
     }),
   ];
 }

@@ -24,7 +24,7 @@ export interface WorkerBench {
 }
 
 /** Say how a worker differs from the usual one. */
-export interface WorkerWish {
+interface WorkerWish {
   readonly name?: string;
   /** Of all its task files. */
   readonly hash?: string;

@@ -73,12 +73,11 @@ function movePlaces(steps: readonly Placed[], shift: number, groups: number): vo
 function planStep(
   id: string,
   step: StepCanvas | ExpandCanvas | undefined,
-  { name, part }: PartOfPlan,
+  { name, part, taken }: PartOfPlan,
   tasks: TaskBook,
 ): PlanStep {
   if (!step) return { id, part, ...joining, ...unplaced };
-  if (step.canvas === 'expand')
-    return expandStep(id, step, { name, taken: new Map(), part, groups: 0 }, tasks);
+  if (step.canvas === 'expand') return expandStep(id, step, { name, taken, part, groups: 0 }, tasks);
   const task = taskOf(step, tasks);
   const made: PlanStep & { when?: string } = {
     id,

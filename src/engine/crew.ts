@@ -2,22 +2,16 @@ import type { Crew } from './deliver.ts';
 
 /**
  * Count the hands of a worker for one queue. Deliveries from BullMQ take one each; what is free meanwhile is lent to steps
- * that are claimed straight from the outbox, and BullMQ is told to send so many fewer.
- * @param size hands in all; there may be one more for a moment, since BullMQ cannot be told to send none
- * @param begin starts some work and looks after its end and its errors
- * @param limit tells BullMQ how many deliveries may be under way
+ * that are claimed straight from the outbox. BullMQ is not told: it looks at its limit only when a delivery has ended, and
+ * one that takes an hour would keep renewals and other runs waiting. So there may be twice as many for a moment.
+ * @param size hands in all
+ * @param begin looks after the end and the errors of what was begun
  */
 export function createCrew(
   size: number,
   begin: (work: Promise<void>) => Promise<void>,
-  limit: (most: number) => void,
 ): Crew & { busy(work: () => Promise<void>): Promise<void> } {
   const count = { busy: 0, lent: 0 };
-  const lend = (by: number) => {
-    if (by === 0) return;
-    count.lent += by;
-    limit(size - count.lent);
-  };
   return {
     busy: async (work) => {
       count.busy += 1;
@@ -29,12 +23,17 @@ export function createCrew(
     },
     borrow: () => {
       const free = Math.max(0, size - count.busy - count.lent);
-      lend(free);
+      count.lent += free;
       return free;
     },
-    giveBack: (unused) => lend(-unused),
+    giveBack: (unused) => {
+      count.lent -= unused;
+    },
     begin: (work) => {
-      void begin(work().finally(() => lend(-1)));
+      const done = work().finally(() => {
+        count.lent -= 1;
+      });
+      void begin(done);
     },
   };
 }

@@ -34,8 +34,6 @@ export interface Consumer {
   close(options?: { readonly abort: boolean }): Promise<void>;
   /** Count the deliveries that nobody has taken, on the connection that the consumer was given: its own may be dead. */
   waiting(): Promise<number>;
-  /** Take up at most so many deliveries at a time from now on, one at least: others are busy with more. */
-  limit(most: number): void;
 }
 
 /** Open the queue of a cluster, on its own connection like the given one. */
@@ -115,9 +113,6 @@ export function startConsumer(redis: Redis, options: ConsumerOptions): Consumer 
       const counts = [redis.llen(key('wait')), redis.zcard(key('prioritized'))];
       const [plain = 0, prioritized = 0] = await askRedis(redis, Promise.all(counts));
       return plain + prioritized;
-    },
-    limit: (most) => {
-      worker.concurrency = Math.max(1, most);
     },
     close: async ({ abort } = { abort: true }) => {
       if (abort) stopping.abort();

@@ -23,7 +23,6 @@ export function watchConsumer(
   const { silenceMs, concurrency, cluster, onError, log } = options;
   const seen = {
     underWay: 0,
-    limit: concurrency,
     begun: 0,
     begunBefore: 0,
     looks: 0,
@@ -43,7 +42,7 @@ export function watchConsumer(
   const closing: Promise<void>[] = [];
 
   async function look(): Promise<void> {
-    const isIdle = seen.begun === seen.begunBefore && seen.underWay < seen.limit;
+    const isIdle = seen.begun === seen.begunBefore && seen.underWay < concurrency;
     seen.begunBefore = seen.begun;
     const waiting = isIdle ? await consumer.waiting() : 0;
     seen.looks = waiting > 0 && seen.begun === seen.begunBefore ? seen.looks + 1 : 0;
@@ -55,7 +54,6 @@ export function watchConsumer(
     // what it has under way goes on; it takes nothing new
     closing.push(consumer.close({ abort: false }).catch(onError));
     consumer = start({ ...options, handle });
-    consumer.limit(seen.limit);
   }
 
   const timer = setInterval(() => {
@@ -70,10 +68,6 @@ export function watchConsumer(
   }, silenceMs / looksBeforeAnew);
   return {
     waiting: () => consumer.waiting(),
-    limit: (most) => {
-      seen.limit = most;
-      consumer.limit(most);
-    },
     close: async () => {
       clearInterval(timer);
       seen.isClosed = true;

@@ -102,12 +102,11 @@ export function startWorker(options: WorkerOptions): Worker {
   function consume(cluster: string, queue: string): Consumer {
     const named = queue === usualQueue ? {} : { queue };
     const timing = { lockMs: leaseMs, silenceMs: leaseMs };
-    const crew = createCrew(concurrency, track, (most) => consumer.limit(most));
+    const crew = createCrew(concurrency, track);
     const handle = (delivery: Delivery) =>
       track(crew.busy(() => carryOut(delivery, shop, aborting.signal, crew)));
     const watched = { prefix, cluster, ...named, concurrency, ...timing, handle, onError, log };
-    const consumer = watchConsumer(watched, (plain) => startConsumer(redis, plain));
-    return consumer;
+    return watchConsumer(watched, (plain) => startConsumer(redis, plain));
   }
 
   return {

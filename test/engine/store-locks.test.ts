@@ -35,7 +35,18 @@ const anyScene = fc.record({
 type Sketch = typeof anyScene extends fc.Arbitrary<infer S> ? S : never;
 type Name = keyof Sketch['capacities'];
 
-const usual = ['take', 'take', 'take', 'take', 'park', 'park', 'acting', 'acting', 'acting', 'complete'] as const;
+const usual = [
+  'take',
+  'take',
+  'take',
+  'take',
+  'park',
+  'park',
+  'acting',
+  'acting',
+  'acting',
+  'complete',
+] as const;
 const others = ['claim', 'fail', 'retry', 'again', 'expire', 'skip', 'unlock', 'wake'] as const;
 const ends = ['abort', 'kill'] as const;
 const anyWish = fc.record({

@@ -47,8 +47,8 @@ test('a worker with another version of a task file leaves its step, says so, and
 }, 90_000);
 
 for (const [version, writer] of [
-  ['0', 'an older'],
-  ['2', 'a newer'],
+  ['1', 'an older'],
+  ['3', 'a newer'],
 ] as const) {
   test(`a cephflow that finds the store of ${writer} one refuses it, changes nothing, and the run there goes on`, async () => {
     const acts: string[] = [];

@@ -2,7 +2,10 @@
 -- ARGV 1 head (JSON object of texts)  2 st (roots are r)  3 dep  4 part  5 rdy  6 dlv  7 key of the plan  8 its pages
 --      9 by  10 reason  11 1: wait for locks instead of refusing
 -- Result: ok | waits, lock, run that holds it | held, lock, run that holds it | no-plan. A repeat finds the run: ok.
-if redis.call('EXISTS', K.meta) == 1 then return { 'ok' } end
+if redis.call('EXISTS', K.meta) == 1 then
+  redis.call('ZREM', root .. 'drafts', K.run)
+  return { 'ok' }
+end
 if redis.call('HLEN', ARGV[7]) < tonumber(ARGV[8]) then return { 'no-plan' } end
 local given = cjson.decode(ARGV[1])
 -- known before they are taken: a holder that does not know of its lock is taken for dead

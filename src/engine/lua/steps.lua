@@ -26,7 +26,8 @@ local function next_grants(first, tokens, worker, lease_ms, patient)
     if not candidate then
       -- what waits in the queue is better done now; its delivery is dropped when it comes
       candidate, was_sent = redis.call('SRANDMEMBER', K.sent), true
-      if not candidate or (has_special and redis.call('HEXISTS', K.special, candidate) == 1) then return grants end
+      -- ... unless priorities say which goes first: the queue keeps their order
+      if not candidate or has_special then return grants end
       candidate = tonumber(candidate)
     end
     local at = #grants * TOKEN

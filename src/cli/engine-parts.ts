@@ -9,13 +9,13 @@ import type { Actor, Store } from '../engine/store.ts';
 import type { StoreOptions } from '../engine/store-context.ts';
 import { openStore } from '../engine/store-open.ts';
 import type { WorkerFacts } from '../engine/store-workers.ts';
+import { tasksOf } from '../plan/plan-steps.ts';
 import { createKeeper } from './agent-keeper.ts';
 import type { Config } from './config.ts';
 import { examineStore } from './examine-store.ts';
 import type { Check, Finding } from './finding.ts';
 import type { EngineParts, Wire } from './parts.ts';
 import { describeRedis, redisPlaceOf } from './redis-place.ts';
-import { tasksOf } from './start-run.ts';
 import { createStoreMarkers, storePrefix } from './store-markers.ts';
 
 /** Say how the store of a config is opened. */

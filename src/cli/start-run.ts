@@ -5,8 +5,8 @@ import { type CompileContext, compilePlan } from '../plan/compile.ts';
 import { compileCode } from '../plan/compile-code.ts';
 import { fingerprintDifferences } from '../plan/diff.ts';
 import type { Plan } from '../plan/plan.ts';
+import { tasksOf } from '../plan/plan-steps.ts';
 import { refuseProblems } from '../plan/problems.ts';
-import type { Task } from '../task/task.ts';
 import { findCodeFile, loadCodePlaybook } from './code-playbooks.ts';
 import { confirmPlan } from './confirm.ts';
 import type { Context } from './context.ts';
@@ -176,11 +176,6 @@ async function refuseStale(context: Context, plan: Plan, wanted: Wanted): Promis
   const list = changes.map((change) => `  - ${change}`).join('\n');
   const message = `the cluster has changed since the plan of ${plan.playbook} was shown:\n${list}`;
   throw new CephflowError('PLAN_REFUSED', message, { hint: 'nothing was changed; look at the plan anew' });
-}
-
-/** Give the tasks of a library without their files. */
-export function tasksOf(library: TaskLibrary): ReadonlyMap<string, Task> {
-  return new Map([...library].map(([name, { task }]) => [name, task]));
 }
 
 function refused(plan: Plan, refusals: readonly string[]): CephflowError {

@@ -9,7 +9,7 @@ import { findGuard } from './guard.ts';
 import { forgetHold, recordHold } from './holds.ts';
 import type { Completed, Halt, LockAnswer } from './leases.ts';
 import { understandThrown } from './thrown.ts';
-import { askPerson, timeLimitPassed, waitOn } from './waits.ts';
+import { askPerson, lockPollMs, timeLimitPassed, waitForActLock, waitOn, waitWhileHalted } from './waits.ts';
 import { actContext, type Job } from './workshop.ts';
 
 /** A step that stops or destroys holds the cluster's act lock from its blockers until its effect was read back. */
@@ -19,9 +19,6 @@ export function isSevere({ risk }: Pick<Task, 'risk'>): boolean {
 
 /** What came of trying to act: it was done, or the step is over or waits and this claim has ended. */
 export type Acted = { readonly output: Json | undefined } | { readonly ended: Completed | undefined };
-
-/** The lock is given to a waiter when it is released; asked again so often in case that word was lost. */
-const lockPollMs = 15_000;
 
 /** Act once, if nothing speaks against it: lock, blockers, memory, the record that it begins, then the act. */
 export async function act(job: Job): Promise<Acted> {
@@ -37,7 +34,7 @@ export async function act(job: Job): Promise<Acted> {
   }
   if (isSevere(task)) {
     const lock = await shop.store.takeActLock(grant, job.plan.fsid);
-    if (!lock.held) return { ended: await waitForLock(job, lock.holder) };
+    if (!lock.held) return { ended: await waitForActLock(job, lock.holder) };
   }
   const stopped = (await findObstacle(job)) ?? undefined;
   if (stopped) return stopped;
@@ -55,15 +52,6 @@ function waitForLocks(job: Job, { name, holder }: LockAnswer & { held: false }) 
   const of = holder?.step === undefined ? '' : `step ${holder.step} of `;
   const by = holder ? `: ${of}run ${holder.run} holds it` : '';
   return waitOn(job, { reason: `waits for lock ${name}${by}`, observed: job.observed, askInMs: lockPollMs });
-}
-
-function waitForLock(job: Job, holder: { run: string; step: number } | undefined) {
-  const by = holder ? ` (step ${holder.step} of run ${holder.run})` : '';
-  return waitOn(job, {
-    reason: `another step that stops or destroys is under way in this cluster${by}`,
-    observed: job.observed,
-    askInMs: lockPollMs,
-  });
 }
 
 async function findObstacle(job: Job): Promise<Acted | undefined> {
@@ -123,20 +111,11 @@ async function recordIntent(job: Job): Promise<Acted | undefined> {
   return refuseToDestroy(job);
 }
 
-/** A freeze ends without a word to whoever waits for it: asked again so often. */
-const frozenPollMs = 10_000;
-
 /** Nothing may begin in the run: wait until it goes on, or end unbegun where it will not. */
 async function haltedBefore(job: Job, halt: Halt): Promise<Acted> {
   await forgetHold(job);
-  if (halt === 'frozen') {
-    const reason = 'the cluster is frozen: nothing is begun';
-    return { ended: await waitOn(job, { reason, observed: job.observed, askInMs: frozenPollMs }) };
-  }
-  if (halt === 'paused' || halt === 'planned') {
-    return {
-      ended: await waitOn(job, { reason: `the run is ${halt}`, observed: job.observed, askInMs: null }),
-    };
+  if (halt === 'frozen' || halt === 'paused' || halt === 'planned') {
+    return { ended: await waitWhileHalted(job, halt) };
   }
   return endedUnbegun(job, halt === 'undoing' ? 'undone' : 'aborted');
 }

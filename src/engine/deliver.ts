@@ -13,6 +13,7 @@ import type { OpenCluster } from './systems.ts';
 import { understandThrown } from './thrown.ts';
 import { undoStep } from './undo.ts';
 import { fillValues } from './values.ts';
+import { waitForTask, waitForWorker } from './waits.ts';
 import {
   type Claimed,
   claimNext,
@@ -28,8 +29,6 @@ import {
 const longestChain = 200;
 /** ... and for so long also while other runs wait for a worker: going back to the queue costs more than a short step. */
 const patienceMs = 100;
-/** Another worker may have what this one lacks, or an operator brings it: asked again so soon. */
-const otherWorkerMs = 30_000;
 
 /** Be the hands of a worker for one cluster. BullMQ's handlers have one each; what is free may take up more steps. */
 export interface Crew {
@@ -150,9 +149,7 @@ async function carryOutTask(claimed: Claimed): Promise<Completed | undefined> {
   const { grant, shop, run, step } = claimed;
   const { plan } = run;
   const loaded = findTask(shop, plan.tasks, step);
-  const { task = '' } = step;
-  const wanted = `${task}@${plan.tasks[task]?.slice(0, 12) ?? 'unknown'}`;
-  if (!loaded) return waitForWorker(claimed, `no worker has ${wanted}`);
+  if (!loaded) return waitForTask(claimed, step.task ?? '');
   const cluster = await tryCluster(shop, plan.cluster);
   if (cluster instanceof CephflowError) return waitForWorker(claimed, describe(cluster));
   if (step.kind === 'release' && !(await mayBeHeld(shop, grant.run, step.releases))) {
@@ -217,14 +214,3 @@ async function tryCluster(shop: Workshop, name: string): Promise<OpenCluster | C
 }
 
 const describe = ({ code, message }: CephflowError) => `${code}: ${message}`;
-
-/** This worker cannot do it; the step shows why, and waits for one that can. */
-async function waitForWorker({ grant, shop, lease }: Claimed, reason: string): Promise<undefined> {
-  if (lease.isLost()) return undefined;
-  await shop.store.park(grant, {
-    untilMs: clockFrom(grant.nowMs)() + otherWorkerMs,
-    waiting: { reason },
-    ...(grant.observed !== undefined && { observed: grant.observed }),
-  });
-  return undefined;
-}

@@ -3,11 +3,13 @@ import { evaluateWhen, type Outputs } from '../plan/fill.ts';
 import { growPlan } from '../plan/grow.ts';
 import { hashJson } from '../plan/hash.ts';
 import type { PlanStep } from '../plan/plan.ts';
+import { joining, tasksOf } from '../plan/plan-steps.ts';
 import { undoSteps } from '../plan/undo.ts';
 import type { Completed, Growth } from './leases.ts';
 import { understandThrown } from './thrown.ts';
 import { undoRequest } from './undo-request.ts';
 import { collectOutputs } from './values.ts';
+import { waitForTask } from './waits.ts';
 import { type Claimed, clockFrom, recordError } from './workshop.ts';
 
 /** Another expansion of the same run may come between: then the numbers are worked out anew, so often. */
@@ -38,17 +40,6 @@ export async function growRun(claimed: Claimed): Promise<Completed | undefined> 
     if (error.code === 'REDIS_UNREACHABLE') throw error;
     return shop.store.complete(grant, { state: 'failed', acted: false, error: recordError(error) });
   }
-}
-
-/** Another worker may have it, or an operator brings it: asked again so soon. */
-const otherWorkerMs = 30_000;
-
-async function waitForTask({ grant, shop }: Claimed, name: string): Promise<undefined> {
-  await shop.store.park(grant, {
-    untilMs: clockFrom(grant.nowMs)() + otherWorkerMs,
-    waiting: { reason: `no worker has ${name} as it was when the plan was made` },
-  });
-  return undefined;
 }
 
 function skip({ grant, shop, step }: Claimed): Promise<Completed> {
@@ -99,10 +90,7 @@ function joinOf(
   const ends = steps.flatMap((_, at) => (followed.has(first + at) ? [] : [first + at]));
   return {
     id: `${step.id}.joined`,
-    kind: 'barrier',
-    risk: 'reads',
-    title: 'join what runs beside one another',
-    with: {},
+    ...joining,
     after: ends.length > 0 ? ends : [index],
     part: step.part,
     places: [],
@@ -114,6 +102,3 @@ function missingTask({ shop, run, step }: Claimed): string | undefined {
   const names = step.expansion?.steps.flatMap(({ task }) => task ?? []) ?? [];
   return names.find((name) => shop.tasks.get(name)?.hash !== run.plan.tasks[name]);
 }
-
-const tasksOf = (library: Claimed['shop']['tasks']) =>
-  new Map([...library].map(([name, { task }]) => [name, task]));

@@ -9,11 +9,8 @@ import type { Completed } from './leases.ts';
 import { waitForRunning } from './running.ts';
 import { readObserved } from './settle.ts';
 import { understandThrown } from './thrown.ts';
-import { askPerson, waitOn } from './waits.ts';
+import { askPerson, waitForActLock, waitOn, waitWhileHalted } from './waits.ts';
 import { actContext, claimNext, type Job } from './workshop.ts';
-
-/** The lock is given to a waiter when it is released; asked again so often in case that word was lost. */
-const lockPollMs = 15_000;
 
 /**
  * Take back what a step has done: with what it remembered before it acted. Undoing twice is harmless, since it says what
@@ -44,17 +41,11 @@ export async function undoStep(job: Job): Promise<Completed | undefined> {
   }
   if (isSevere(task)) {
     const lock = await shop.store.takeActLock(grant, job.plan.fsid);
-    if (!lock.held) {
-      const reason = 'another step that stops or destroys is under way in this cluster';
-      return waitOn(job, { reason, observed, askInMs: lockPollMs });
-    }
+    if (!lock.held) return waitForActLock(job, lock.holder);
   }
   const begun = await shop.store.acting(grant, step.undoes);
   if (begun === 'lost') return undefined;
-  if (begun !== 'accepted') {
-    const reason = `the run is ${begun}: nothing is begun`;
-    return waitOn(job, { reason, observed, askInMs: begun === 'frozen' ? lockPollMs : null });
-  }
+  if (begun !== 'accepted') return waitWhileHalted(job, begun);
   return carryOutUndo(job, await rememberedBy(job));
 }
 

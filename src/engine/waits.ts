@@ -1,9 +1,9 @@
 import { formatDuration } from '../base/duration.ts';
 import { CephflowError } from '../base/errors.ts';
 import type { Progress } from '../task/task.ts';
-import type { Completed, Parking } from './leases.ts';
+import type { Completed, Halt, Parking } from './leases.ts';
 import { breakRow, type Observed, stalledSince, withNodes } from './settle.ts';
-import { type Job, pollMsOf, recordError } from './workshop.ts';
+import { type Claimed, clockFrom, type Job, pollMsOf, recordError } from './workshop.ts';
 
 /** Say how a step goes on waiting. `askInMs`: absent, at its own pace; null, only when a person answers. */
 export interface Wait {
@@ -77,6 +77,49 @@ function untilLimit({ step, grant, now }: Job, askInMs: number | null): number |
   const leftMs = grant.begunMs + step.timeout.afterMs - now();
   if (leftMs <= 0) return askInMs;
   return askInMs === null ? leftMs : Math.min(askInMs, leftMs);
+}
+
+/** Another worker may have what this one lacks, or an operator brings it: asked again so soon. */
+const otherWorkerMs = 30_000;
+
+/** Wait for a worker that can do it: this one cannot, and the step shows why. */
+export async function waitForWorker({ grant, shop, lease }: Claimed, reason: string): Promise<undefined> {
+  if (lease.isLost()) return undefined;
+  await shop.store.park(grant, {
+    untilMs: clockFrom(grant.nowMs)() + otherWorkerMs,
+    waiting: { reason },
+    ...(grant.observed !== undefined && { observed: grant.observed }),
+  });
+  return undefined;
+}
+
+/** Wait for a worker that has a task as it was when the plan was made. */
+export function waitForTask(claimed: Claimed, name: string): Promise<undefined> {
+  const pinned = claimed.run.plan.tasks[name]?.slice(0, 12) ?? 'unknown';
+  return waitForWorker(claimed, `no worker has ${name}@${pinned}`);
+}
+
+/** A lock is given to a waiter when it is released; asked again so often in case that word was lost. */
+export const lockPollMs = 15_000;
+
+/** Wait for the cluster's act lock, which this step of a run holds. */
+export function waitForActLock(
+  job: Job,
+  holder: { readonly run: string; readonly step: number } | undefined,
+): Promise<Completed | undefined> {
+  const by = holder ? ` (step ${holder.step} of run ${holder.run})` : '';
+  const reason = `another step that stops or destroys is under way in this cluster${by}`;
+  return waitOn(job, { reason, observed: job.observed, askInMs: lockPollMs });
+}
+
+/** A freeze ends without a word to whoever waits for it: asked again so often. */
+const frozenPollMs = 10_000;
+
+/** Wait while nothing may begin: until the freeze is lifted, or until a person lets the run go on. */
+export function waitWhileHalted(job: Job, halt: Halt): Promise<Completed | undefined> {
+  const isFrozen = halt === 'frozen';
+  const reason = isFrozen ? 'the cluster is frozen: nothing is begun' : `the run is ${halt}`;
+  return waitOn(job, { reason, observed: job.observed, askInMs: isFrozen ? frozenPollMs : null });
 }
 
 /** Wait because a system that is asked does not answer: that must not fail a run that waits for days. */

@@ -11,6 +11,11 @@ import { titleOf } from './titles.ts';
 /** Find tasks by their names. */
 export type TaskBook = ReadonlyMap<string, { readonly task: Task; readonly hash: string }>;
 
+/** Give the tasks of a book without what pins them. */
+export function tasksOf(book: TaskBook): ReadonlyMap<string, Task> {
+  return new Map([...book].map(([name, { task }]) => [name, task]));
+}
+
 /** Say where the steps of a graph come to stand in a plan. */
 export interface PartOfPlan {
   readonly name: string;

@@ -1,6 +1,7 @@
 import type { Task } from '../task/task.ts';
 import { hashJson } from './hash.ts';
 import type { Plan, PlanStep } from './plan.ts';
+import { joining } from './plan-steps.ts';
 
 /** Say what of a run is to be taken back. */
 export interface UndoRequest {
@@ -82,16 +83,7 @@ function undoOf(step: PlanStep, index: number, after: readonly number[]): PlanSt
 }
 
 function join(id: string, after: readonly number[]): PlanStep {
-  return {
-    id,
-    kind: 'barrier',
-    risk: 'reads',
-    title: 'join what runs beside one another',
-    with: {},
-    after,
-    part: 'main',
-    places: [],
-  };
+  return { id, ...joining, after, part: 'main', places: [] };
 }
 
 /** Give all steps so that each comes after everything that follows it. */

@@ -1,9 +1,9 @@
 import { asCephflowError, errorCodes } from '../../base/errors.ts';
+import { tasksOf } from '../../plan/plan-steps.ts';
 import { formatProblems, type Problem } from '../../plan/problems.ts';
 import { findCodeFile, listCodeFiles, loadCodePlaybook } from '../code-playbooks.ts';
 import { type AddCommand, type Context, outputOption } from '../context.ts';
 import { draftsOf, listPlaybooks, problemsOf, readPlaybookFile } from '../playbook-files.ts';
-import { tasksOf } from '../start-run.ts';
 import { toJson } from '../table.ts';
 
 /** Add `lint`. JSON: a list of `{ file, line, column, message }`. Ends with 0, or 78 when there is a problem. */

@@ -13,9 +13,9 @@ export function inWords<T>(store: Pick<Store, 'plan'>, run: string, act: () => P
         const id = nameOf(index);
         return id === undefined ? all : ` ${id} of run`;
       })
-      .replace(/: step (\d+) has appended/, (all, index: string) => {
+      .replace(/: step (\d+) (?=has|is|was)/, (all, index: string) => {
         const id = nameOf(index);
-        return id === undefined ? all : `: ${id} has appended`;
+        return id === undefined ? all : `: ${id} `;
       });
     const hint = thrown.hint === undefined ? {} : { hint: thrown.hint };
     throw new CephflowError('CONTROL_REFUSED', message, { cause: thrown, ...hint });

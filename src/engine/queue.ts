@@ -106,7 +106,10 @@ export function startConsumer(redis: Redis, options: ConsumerOptions): Consumer 
     },
   );
   worker.on('error', options.onError);
-  worker.on('failed', (_, error) => options.onError(error));
+  worker.on('failed', (job, error) => {
+    // the delivery of a worker that died is dropped: the lease of its step says so to people, and the store sends it anew
+    if (job?.deferredFailure === undefined) options.onError(error);
+  });
   return {
     waiting: async () => {
       const key = (name: string) => `${prefixOf(options)}:${nameOf(options)}:${name}`;

@@ -18,6 +18,13 @@ describe('cephflow pause and resume', () => {
     expect(stdout).toContain(': PAUSED for ');
     expect(stdout).toContain('  go on:        cephflow resume RUN\n');
     expect(stdout).not.toContain('ready for a worker');
+    expect(await desk.type(run, ['pause', run, '--reason', 'again'])).toMatchObject({
+      code: 4,
+      said: [
+        'CONTROL_REFUSED  cannot pause run RUN: it is paused already',
+        '  `cephflow show RUN` tells its state',
+      ],
+    });
     expect(await desk.type(run, ['resume', run])).toEqual({
       code: 0,
       stdout: '',
@@ -89,6 +96,16 @@ describe('cephflow approve', () => {
   });
 });
 
+test('cephflow pause: a run that waits for its locks has nothing to pause', async () => {
+  const locks = [{ name: 'node/n7', capacity: 1 }];
+  await desk.start([{ id: 'a' }], { locks });
+  const run = await desk.start([{ id: 'a' }], { locks }, true);
+  expect((await desk.type(run, ['pause', run, '--reason', 'r'])).said).toEqual([
+    'CONTROL_REFUSED  cannot pause run RUN: the run has not started: it waits for its locks',
+    '  `cephflow show RUN` tells its state',
+  ]);
+});
+
 describe('cephflow mark and retry', () => {
   test('mark says how a step ended', async () => {
     const run = await desk.start([{ id: 'a' }, { id: 'b', after: [0] }]);
@@ -134,6 +151,42 @@ describe('cephflow mark and retry', () => {
     });
     expect(await desk.type(run, ['retry', run, '--step', 'b', '--downstream'])).toMatchObject({ code: 0 });
     expect(await desk.rig.states(run)).toBe('srp');
+  });
+
+  test('retry --downstream names the step that is under way, and says what became of a run that is over', async () => {
+    const run = await desk.start([{ id: 'a' }, { id: 'b', after: [0] }]);
+    await desk.rig.pass(run, 0);
+    await desk.rig.claim(run, 1);
+    const words = ['retry', run, '--step', 'a', '--downstream'];
+    const refused = async () => (await desk.type(run, words)).said;
+    const hint = '  `cephflow show RUN` tells its state';
+    expect(await refused()).toEqual([
+      'CONTROL_REFUSED  cannot retry a of run RUN: b is running: wait until it has ended',
+      hint,
+    ]);
+    await desk.type(run, ['abort', run, '--reason', 'enough']);
+    expect(await refused()).toEqual([
+      'CONTROL_REFUSED  cannot retry a of run RUN: the run is being aborted',
+      hint,
+    ]);
+    await desk.rig.fire(run, 1);
+    expect(await refused()).toEqual([
+      'CONTROL_REFUSED  cannot retry a of run RUN: the run is over: it aborted',
+      hint,
+    ]);
+  });
+
+  test('a step that gives something back is not marked as failed', async () => {
+    const run = await desk.start([{ id: 'a' }, { id: 'back', part: 'finally' }]);
+    await desk.rig.pass(run, 0);
+    expect((await desk.type(run, ['mark', run, 'back', 'failed', '--reason', 'r'])).said).toEqual([
+      'CONTROL_REFUSED  cannot mark as failed back of run RUN: the step gives something back: skip it, or let it be tried',
+      '  `cephflow show RUN` tells its state',
+    ]);
+    expect((await desk.type(run, ['undo', run, '--reason', 'r', '--confirm', run])).said).toEqual([
+      'CONTROL_REFUSED  cannot undo run RUN: its last steps are under way: they give back what it holds',
+      '  `cephflow show RUN` tells its state',
+    ]);
   });
 });
 

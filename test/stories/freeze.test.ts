@@ -112,7 +112,10 @@ it('instance: a second cephflow acts on nothing there until a person gives it th
   const { code, stderr } = await bob.cephflow('instance', 'release');
   expect({ code, stderr }).toMatchObject({
     code: 4,
-    stderr: expect.stringContaining('are unfinished in lab'),
+    stderr: [
+      'CONTROL_REFUSED  lab cannot be released: a run of this instance would claim it again with the next act',
+      '  let them end, or abort them; cephflow runs --unfinished lists them\n',
+    ].join('\n'),
   });
   const unsure = await bob.cephflow('instance', 'take', '--reason', 'ada has left', '--confirm', 'lap');
   expect({ code: unsure.code, said: unsure.stderr }).toMatchObject({

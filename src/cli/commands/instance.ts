@@ -169,8 +169,9 @@ async function release({ io, wire }: Context): Promise<number> {
   const heads = await store.listRuns({ unfinished: true, limit: mostRuns });
   const busy = heads.filter((head) => head.cluster === cluster && !isEndedRun(head.state));
   if (busy.length > 0) {
-    const what = `${busy.length} runs of this instance are unfinished in ${cluster}`;
-    throw new CephflowError('CONTROL_REFUSED', `${what}: their next act would write the record again`, {
+    const whose = busy.length === 1 ? 'a run' : `${busy.length} runs`;
+    const what = `${cluster} cannot be released: ${whose} of this instance would claim it again with the next act`;
+    throw new CephflowError('CONTROL_REFUSED', what, {
       hint: 'let them end, or abort them; cephflow runs --unfinished lists them',
     });
   }

@@ -46,6 +46,9 @@ local has_special = string.find(flags, 'x', 1, true) ~= nil
 local has_finally = head[5] ~= ''
 local function run_state() return run_now end
 local function is_over(s) return s == 'succeeded' or s == 'aborted' or s == 'undone' or s == 'left-over' end
+local function over_reason()
+  return 'the run is over: it ' .. (run_now == 'left-over' and 'ended with something left over' or run_now)
+end
 -- Main steps that have not begun are cancelled, and none is begun any more: all of them, or those that are taken back.
 local function is_ending(i) return run_now == 'aborting' or (undo_from ~= nil and i < undo_from) end
 

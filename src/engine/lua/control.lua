@@ -20,9 +20,7 @@ if act == 'unlock' then
   end
   return { 'ok', is_freed and 1 or 0, 0 }
 end
-if is_over(over) then
-  return { 'refused', 'the run is over: it ' .. (over == 'left-over' and 'ended with something left over' or over) }
-end
+if is_over(over) then return { 'refused', over_reason() } end
 
 local function ok(count, has_more)
   answer(request, count)

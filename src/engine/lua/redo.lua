@@ -5,7 +5,9 @@
 local by, reason, request = ARGV[1], ARGV[2], ARGV[3]
 local known = answered(request)
 if known then return { 'ok', tonumber(known) } end
-if is_over(run_now) or run_now == 'aborting' or undo_from then return { 'refused', 'the run is ' .. run_now } end
+if is_over(run_now) then return { 'refused', over_reason() } end
+if run_now == 'aborting' then return { 'refused', 'the run is being aborted' } end
+if undo_from then return { 'refused', 'the run is being undone' } end
 if redis.call('HGET', K.meta, 'mainLeft') == '0' then
   return { 'refused', 'its last steps are under way: they give back what the run holds' }
 end

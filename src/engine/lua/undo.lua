@@ -5,9 +5,7 @@
 local by, reason, request = ARGV[1], ARGV[2], ARGV[3]
 local first = tonumber(ARGV[6])
 if answered(request) then return { 'ok', 0, redis.call('HEXISTS', K.meta, 'sweep') } end
-if is_over(run_now) then
-  return { 'refused', 'the run is over: it ' .. (run_now == 'left-over' and 'ended with something left over' or run_now) }
-end
+if is_over(run_now) then return { 'refused', over_reason() } end
 if run_now == 'aborting' then return { 'refused', 'the run is being aborted' } end
 if redis.call('HEXISTS', K.meta, 'undo') == 1 then return { 'refused', 'the run is being undone already' } end
 if redis.call('HGET', K.meta, 'mainLeft') == '0' then return { 'refused', 'its last steps are under way: they give back what it holds' } end

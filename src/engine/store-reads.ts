@@ -98,10 +98,16 @@ async function readMemory(
 const noBytes = Buffer.alloc(0);
 
 async function readBrief({ redis, keys, ask }: StoreContext, run: string): Promise<RunBrief> {
-  const asked = redis.hmget(keys.ofRun(run, 'meta'), 'state', 'by', 'steps', 'createdMs');
-  const [state, by, steps, createdMs] = await ask(asked);
+  const asked = redis.hmget(keys.ofRun(run, 'meta'), 'state', 'by', 'steps', 'mainLeft', 'createdMs');
+  const [state, by, steps, mainLeft, createdMs] = await ask(asked);
   if (!state) throw unknownRun(run);
-  return { state: state as RunState, by: by ?? '', steps: Number(steps), createdMs: Number(createdMs) };
+  return {
+    state: state as RunState,
+    by: by ?? '',
+    steps: Number(steps),
+    isMainOver: mainLeft === '0',
+    createdMs: Number(createdMs),
+  };
 }
 
 async function readHold({ redis, keys, ask }: StoreContext, { run, step }: StepRef) {

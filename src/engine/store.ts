@@ -165,6 +165,8 @@ export interface RunBrief {
   readonly state: RunState;
   readonly by: string;
   readonly steps: number;
+  /** Nothing but what gives back what the run holds is left to do. */
+  readonly isMainOver: boolean;
   readonly createdMs: number;
 }
 

@@ -1,8 +1,8 @@
 import { CephflowError } from '../base/errors.ts';
 import type { PlanStep } from '../plan/plan.ts';
 import { pointsOfNoReturn, type UndoRequest, undoSteps } from '../plan/undo.ts';
-import { isEndedRun, type RunState } from '../run/states.ts';
-import type { Store } from './store.ts';
+import { isEndedRun } from '../run/states.ts';
+import type { RunBrief, Store } from './store.ts';
 import { refusedControl } from './store-refusal.ts';
 
 /** Find out what of a run would have to be taken back. @throws RUN_UNKNOWN */
@@ -31,8 +31,7 @@ export async function stepsToUndo(
   run: string,
   tasks: UndoRequest['tasks'],
 ): Promise<readonly PlanStep[]> {
-  const { state } = await store.brief(run);
-  const late = isEndedRun(state) ? `the run is over: it ${endOf(state)}` : tooLate[state];
+  const late = tooLate(await store.brief(run));
   if (late !== undefined) throw refusedControl('undo', run, undefined, late);
   const request = await undoRequest(store, run, tasks);
   refuseWithoutWayBack(run, request);
@@ -41,12 +40,13 @@ export async function stepsToUndo(
 }
 
 /** The store would say the same, but only to who has confirmed already. */
-const tooLate: Readonly<Partial<Record<RunState, string>>> = {
-  aborting: 'the run is being aborted',
-  undoing: 'the run is being undone already',
-};
-
-const endOf = (state: RunState) => (state === 'left-over' ? 'ended with something left over' : state);
+function tooLate({ state, isMainOver }: RunBrief): string | undefined {
+  if (state === 'left-over') return 'the run is over: it ended with something left over';
+  if (isEndedRun(state)) return `the run is over: it ${state}`;
+  if (state === 'aborting') return 'the run is being aborted';
+  if (state === 'undoing') return 'the run is being undone already';
+  return isMainOver ? 'its last steps are under way: they give back what it holds' : undefined;
+}
 
 /** Refuse to begin what cannot be ended. @throws UNDO_REFUSED naming every step that has acted and has no way back */
 export function refuseWithoutWayBack(run: string, request: UndoRequest): void {

@@ -144,3 +144,27 @@ for (const afterMs of [0, 1]) {
     expect(await isShutOut(second)).toBe(true);
   });
 }
+
+test('act lock: a step that is taken back waits for it too, and says who holds it', async () => {
+  const undone: string[] = [];
+  const { worlds, benches } = twoRuns({
+    undo: async () => {
+      undone.push('started again');
+    },
+  });
+  const back = { ...step, id: 'stop.undo', kind: 'undo', undoes: 0 } as const;
+  const first = await benches[0].start([step]);
+  await benches[0].deliver(first);
+  const second = await benches[1].start([step, back]);
+  worlds[1].answer = () => true;
+  await benches[1].deliver(second, 1);
+  expect((await benches[1].view(second, 1)).waiting?.reason).toBe(
+    `another step that stops or destroys is under way in this cluster (step 0 of run ${first})`,
+  );
+  expect(undone).toEqual([]);
+  worlds[0].answer = () => true;
+  await benches[0].again(first);
+  await benches[1].deliver(second, 1);
+  expect(undone).toEqual(['started again']);
+  expect(await rig.states(second)).toMatch(/s$/);
+});

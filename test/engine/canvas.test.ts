@@ -1,37 +1,18 @@
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { beforeEach, expect, test } from 'vitest';
 import type { Json } from '../../src/base/json.ts';
 import { createControl } from '../../src/engine/control.ts';
-import { connectRedis } from '../../src/engine/redis.ts';
-import type { Store } from '../../src/engine/store.ts';
-import { openStore } from '../../src/engine/store-open.ts';
-import type { Systems } from '../../src/engine/systems.ts';
-import { startWorker, type Worker } from '../../src/engine/worker.ts';
 import { type Canvas, chain, chord, group, integer, json, previous, step, task } from '../../src/index.ts';
 import { type CanvasPlan, compileCanvas } from '../../src/plan/compile.ts';
 import type { Plan } from '../../src/plan/plan.ts';
 import { ancestorGraphs } from '../plan/ancestors.ts';
 import { smallContext } from '../plan/support.ts';
-import { fakeMarkers, ourInstance } from './fake-markers.ts';
-import { type PrivateRedis, startRedis } from './private-redis.ts';
+import { benchForEachTest, usualHash } from './worker-bench.ts';
 
 const limitMs = 50_000;
-let server: PrivateRedis;
-let prefix: string;
-let store: Store;
-let worker: Worker;
-beforeAll(async () => {
-  server = await startRedis();
-});
-afterAll(() => server.stop());
+const bench = benchForEachTest(smallContext().map);
 beforeEach(async () => {
-  prefix = `t${Math.random().toString(36).slice(2)}`;
-  store = await openStore(await connectRedis(server.socket, 'producer'), { prefix });
-  worker = await work();
   acts.splice(0);
-});
-afterEach(async () => {
-  await worker.stop(0);
-  await store.close();
+  await bench.work([make, see], { concurrency: 8 });
 });
 
 /** What steps saw when they acted, in the order of the acts. */
@@ -59,44 +40,14 @@ const see = task({
     return { seen };
   },
 });
-const tasks = new Map([make, see].map((one) => [one.name, { task: one, file: one.name, hash: 'h1' }]));
-
-async function work(): Promise<Worker> {
-  const redis = await connectRedis(server.socket, 'worker');
-  const own = await openStore(redis, { prefix });
-  const { map } = smallContext();
-  const systems = {
-    read: () => ({ ceph: { osdMap: async () => map }, markers: fakeMarkers() }),
-    act: () => ({}),
-    close: async () => undefined,
-  } as unknown as Systems;
-  const started = startWorker({
-    redis,
-    store: own,
-    prefix,
-    clusters: ['lab'],
-    systemsFor: async () => systems,
-    tasks,
-    concurrency: 8,
-    leaseMs: 20_000,
-    name: 'one',
-    instance: ourInstance,
-    log: () => undefined,
-  });
-  return {
-    stop: async (graceMs) => {
-      await started.stop(graceMs);
-      await own.close();
-    },
-  };
-}
+const tasks = new Map([make, see].map((one) => [one.name, { task: one, file: one.name, hash: usualHash }]));
 
 async function carryOut(main: Canvas, more: Partial<CanvasPlan> = {}): Promise<{ plan: Plan; run: string }> {
   const plan = compileCanvas(
     { name: 'it', summary: 's', target: '', main, ...more },
     { ...smallContext(), tasks },
   );
-  const control = createControl(store);
+  const control = createControl(bench.store);
   const run = await control.startRun(plan, { by: 'ann' });
   const states: unknown[] = [];
   for await (const { kind, state } of control.follow(run, { signal: AbortSignal.timeout(limitMs) })) {
@@ -115,7 +66,7 @@ for (const [name, count] of [
     const places = new Map(acts.map(({ id }, place) => [id, place]));
     expect(acts).toHaveLength(count);
     expect(places.size).toBe(count);
-    const { states } = await store.snapshot(run);
+    const { states } = await bench.store.snapshot(run);
     expect([...new Set(states)]).toEqual(['succeeded']);
     const ancestors: Set<number>[] = [];
     plan.steps.forEach(({ id, after }, index) => {

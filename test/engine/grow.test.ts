@@ -1,40 +1,22 @@
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { beforeEach, expect, test } from 'vitest';
 import { createControl } from '../../src/engine/control.ts';
 import { waitUntil } from '../../src/engine/processes.ts';
-import { connectRedis } from '../../src/engine/redis.ts';
-import type { Store } from '../../src/engine/store.ts';
-import { openStore } from '../../src/engine/store-open.ts';
-import type { Systems } from '../../src/engine/systems.ts';
-import { startWorker, type Worker } from '../../src/engine/worker.ts';
 import { integer, task, text } from '../../src/index.ts';
+import { tasksOf } from '../../src/plan/plan-steps.ts';
 import { compile, head, smallContext } from '../plan/support.ts';
-import { fakeMarkers, ourInstance } from './fake-markers.ts';
-import { type PrivateRedis, startRedis } from './private-redis.ts';
+import { benchForEachTest, usualHash } from './worker-bench.ts';
 
 const limitMs = 40_000;
-let server: PrivateRedis;
-let prefix: string;
-let store: Store;
-let worker: Worker;
+const bench = benchForEachTest(smallContext().map);
 /** What was done and taken back, in its order. */
 const acts: string[] = [];
 /** Members of a group that were begun and not ended at one time. */
 const beside = { now: 0, most: 0 };
 
-beforeAll(async () => {
-  server = await startRedis();
-});
-afterAll(() => server.stop());
 beforeEach(async () => {
   acts.splice(0);
   Object.assign(beside, { now: 0, most: 0 });
-  prefix = `t${Math.random().toString(36).slice(2)}`;
-  store = await openStore(await connectRedis(server.socket, 'producer'), { prefix });
-  worker = await work();
-});
-afterEach(async () => {
-  await worker.stop(0);
-  await store.close();
+  await bench.work(all, { concurrency: 8 });
 });
 
 const find = task({
@@ -82,36 +64,10 @@ const wait = task({
   poll: '1h',
   done: async () => ({ waitingFor: 'the end of time' }),
 });
-const tasks = new Map(
-  [find, act, forEver, wait].map((one) => [one.name, { task: one, file: one.name, hash: 'h1' }]),
-);
+const all = [find, act, forEver, wait];
+const tasks = new Map(all.map((one) => [one.name, { task: one, file: one.name, hash: usualHash }]));
 
-async function work(): Promise<Worker> {
-  const redis = await connectRedis(server.socket, 'worker');
-  const own = await openStore(redis, { prefix });
-  const { map } = smallContext();
-  const systems = {
-    read: () => ({ ceph: { osdMap: async () => map }, markers: fakeMarkers() }),
-    act: () => ({}),
-    close: async () => undefined,
-  } as unknown as Systems;
-  const started = startWorker({
-    ...{ redis, store: own, prefix, tasks, clusters: ['lab'], concurrency: 8, leaseMs: 20_000 },
-    systemsFor: async () => systems,
-    name: 'one',
-    instance: ourInstance,
-    log: () => undefined,
-  });
-  return {
-    stop: async (graceMs) => {
-      await started.stop(graceMs);
-      await own.close();
-    },
-  };
-}
-
-const control = () =>
-  createControl(store, { tasks: async () => new Map([...tasks].map(([name, one]) => [name, one.task])) });
+const control = () => createControl(bench.store, { tasks: async () => tasksOf(tasks) });
 const ann = { by: 'ann', reason: 'a test' };
 
 async function start(steps: string): Promise<string> {
@@ -120,9 +76,9 @@ async function start(steps: string): Promise<string> {
 
 async function ends(run: string): Promise<string> {
   const isOver = async () =>
-    ['succeeded', 'aborted', 'undone', 'left-over', 'failed'].includes((await store.brief(run)).state);
+    ['succeeded', 'aborted', 'undone', 'left-over', 'failed'].includes((await bench.store.brief(run)).state);
   expect(await waitUntil(isOver, limitMs)).toBe(true);
-  return (await store.brief(run)).state;
+  return (await bench.store.brief(run)).state;
 }
 
 const expanding = (count: number, atMost = 20) => `steps:
@@ -146,10 +102,10 @@ test('a for-each over an output appends its members; what follows comes after al
   for (const at of [0, 1, 2, 3, 4])
     expect(acts.indexOf(`do n${at}`)).toBeLessThan(acts.indexOf(`do n${at} again`));
   expect(beside.most).toBeLessThanOrEqual(2);
-  const { steps } = await store.plan(run);
+  const { steps } = await bench.store.plan(run);
   expect(steps.map(({ id }) => id)).toContain('second@n4');
   expect(steps.at(-1)?.id).toBe('each.joined');
-  expect(await store.examine(run)).toEqual([]);
+  expect(await bench.store.examine(run)).toEqual([]);
 });
 
 test('an output without members lets what follows begin', async () => {
@@ -161,7 +117,7 @@ test('an output without members lets what follows begin', async () => {
 test('more members than were approved fail the step, and the run waits for a person', async () => {
   const run = await start(expanding(5, 4));
   expect(await ends(run)).toBe('failed');
-  const { views } = await store.snapshot(run);
+  const { views } = await bench.store.snapshot(run);
   expect(views.find(({ state }) => state === 'failed')?.error?.code).toBe('EXPANSION_INVALID');
   expect(acts).toEqual([]);
 });
@@ -178,9 +134,9 @@ test('undo takes back what was done, the last first, members that were appended 
     const [later, earlier] = [`undo ${name} again (before ${name} again)`, `undo ${name} (before ${name})`];
     expect(undone.indexOf(later)).toBeLessThan(undone.indexOf(earlier));
   }
-  const { states } = await store.snapshot(run);
+  const { states } = await bench.store.snapshot(run);
   expect(states.filter((state) => state === 'undone')).toHaveLength(5);
-  expect(await store.examine(run)).toEqual([]);
+  expect(await bench.store.examine(run)).toEqual([]);
 });
 
 test('undo is refused up front, by name, where the way crosses a point of no return', async () => {
@@ -193,5 +149,5 @@ test('undo is refused up front, by name, where the way crosses a point of no ret
     message: expect.stringContaining('burn'),
   });
   expect(acts).toEqual(['do x', 'burn']);
-  expect((await store.brief(run)).state).toBe('running');
+  expect((await bench.store.brief(run)).state).toBe('running');
 });

@@ -1,31 +1,17 @@
 import fc from 'fast-check';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { connectRedis } from '../../src/engine/redis.ts';
 import type { Store } from '../../src/engine/store.ts';
 import { openStore } from '../../src/engine/store-open.ts';
 import type { Plan } from '../../src/plan/plan.ts';
 import { isEndedRun } from '../../src/run/states.ts';
 import { planOf } from './plans.ts';
-import { type PrivateRedis, startRedis } from './private-redis.ts';
 import { drive } from './store-driver.ts';
 import { anyPlan, anyWish, StorePlayer } from './store-player.ts';
-import { openRig, type Rig } from './store-rig.ts';
+import { rigForEachTest } from './store-rig.ts';
 
-let server: PrivateRedis;
-let rig: Rig;
+const rig = rigForEachTest(['--appendfsync', 'no']);
 const me = { by: 'anna', reason: 'doctor' };
-
-beforeAll(async () => {
-  server = await startRedis(['--appendfsync', 'no']);
-});
-beforeEach(async () => {
-  const opened = await openRig(server);
-  rig = opened;
-  return () => opened.store.close();
-});
-afterAll(async () => {
-  await server?.stop();
-});
 
 const key = (run: string, name: string) => `${rig.prefix}:{${run}}:${name}`;
 
@@ -121,7 +107,7 @@ test('two repairs at once do the work of one', async () => {
 });
 
 const anotherStore = async () =>
-  openStore(await connectRedis(server.socket, 'worker'), { prefix: rig.prefix, dispatchWindow: 10 });
+  openStore(await connectRedis(rig.server.socket, 'worker'), { prefix: rig.prefix, dispatchWindow: 10 });
 
 /** Carry steps out as they come, for as long as the run lives. */
 async function work(store: Store, run: string, done: (step: number) => void): Promise<void> {

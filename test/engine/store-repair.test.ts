@@ -1,25 +1,11 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { StoreFinding } from '../../src/engine/store.ts';
 import { chainOf, planOf } from './plans.ts';
-import { type PrivateRedis, startRedis } from './private-redis.ts';
 import { drive } from './store-driver.ts';
-import { openRig, type Rig } from './store-rig.ts';
+import { rigForEachTest } from './store-rig.ts';
 
-let server: PrivateRedis;
-let rig: Rig;
+const rig = rigForEachTest(['--appendfsync', 'no']);
 const me = { by: 'anna', reason: 'doctor' };
-
-beforeAll(async () => {
-  server = await startRedis(['--appendfsync', 'no']);
-});
-beforeEach(async () => {
-  const opened = await openRig(server);
-  rig = opened;
-  return () => opened.store.close();
-});
-afterAll(async () => {
-  await server?.stop();
-});
 
 const [a, b, c, d, e, x] = [0, 1, 2, 3, 4, 5] as const;
 const plan = () =>

@@ -9,6 +9,7 @@ import { type PrivateRedis, startRedis } from './private-redis.ts';
 
 /** A store with its own keys, and shortcuts that a test reads like sentences. */
 export interface Rig {
+  readonly server: PrivateRedis;
   readonly store: Store;
   readonly prefix: string;
   readonly redis: Redis;
@@ -24,12 +25,12 @@ export interface Rig {
   steps(run: string): Promise<number[]>;
 }
 
-/** Have a redis-server for the tests of a file, and on it a store of its own for each of them. */
-export function rigForEachTest(): Rig {
+/** Have a redis-server (`more`: its options) for the tests of a file, and on it a store of its own for each of them. */
+export function rigForEachTest(more: readonly string[] = []): Rig {
   const rig: Partial<Rig> = {};
   let server: PrivateRedis;
   beforeAll(async () => {
-    server = await startRedis();
+    server = await startRedis(more);
   });
   afterAll(() => server.stop());
   beforeEach(async () => {
@@ -55,6 +56,7 @@ export async function openRig(
     return answer.grant;
   };
   return {
+    server,
     store,
     prefix,
     redis,

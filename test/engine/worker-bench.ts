@@ -7,6 +7,7 @@ import { openStore } from '../../src/engine/store-open.ts';
 import type { Systems } from '../../src/engine/systems.ts';
 import { startWorker } from '../../src/engine/worker.ts';
 import type { Plan } from '../../src/plan/plan.ts';
+import type { OsdMap } from '../../src/task/ceph.ts';
 import type { Task } from '../../src/task/task.ts';
 import { fakeMarkers, ourInstance } from './fake-markers.ts';
 import { planOf, type StepSketch } from './plans.ts';
@@ -36,14 +37,18 @@ interface WorkerWish {
 /** Hash of task files where a test does not say. */
 export const usualHash = 'h1';
 
-const systems = {
-  read: () => ({ ceph: { osdMap: async () => ({ fsid: 'f51d' }) }, markers: fakeMarkers() }),
-  act: () => ({}),
-  close: async () => undefined,
-} as unknown as Systems;
+const systemsOf = (map: Pick<OsdMap, 'fsid'>) =>
+  ({
+    read: () => ({ ceph: { osdMap: async () => map }, markers: fakeMarkers() }),
+    act: () => ({}),
+    close: async () => undefined,
+  }) as unknown as Systems;
 
-/** Have a redis-server for the tests of a file, and workers on a store of its own for each of them. */
-export function benchForEachTest(): WorkerBench {
+/**
+ * Have a redis-server for the tests of a file, and workers on a store of its own for each of them.
+ * @param map what their cluster answers; without it, the fsid of the plans of tests
+ */
+export function benchForEachTest(map: Pick<OsdMap, 'fsid'> = { fsid: 'f51d' }): WorkerBench {
   const bench: { -readonly [K in keyof WorkerBench]?: WorkerBench[K] } = {};
   const ends: (() => Promise<void>)[] = [];
   beforeAll(async () => {
@@ -79,7 +84,7 @@ export function benchForEachTest(): WorkerBench {
     const started = startWorker({
       ...{ redis, name, concurrency, prefix: bench.prefix ?? '', clusters: ['lab'], leaseMs: 20_000 },
       store: wrap?.(own) ?? own,
-      systemsFor: async () => systems,
+      systemsFor: async () => systemsOf(map),
       tasks: new Map(tasks.map((one) => [one.name, { task: one, file: one.name, hash }])),
       instance: ourInstance,
       log: () => undefined,

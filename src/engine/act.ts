@@ -1,7 +1,7 @@
 import { formatDuration } from '../base/duration.ts';
 import { CephflowError } from '../base/errors.ts';
 import type { Json, JsonObject } from '../base/json.ts';
-import type { Task } from '../task/task.ts';
+import { isSevere, type Task } from '../task/task.ts';
 import { withinActLimit } from './act-limit.ts';
 import { askBlockers, askRemember, type Tried, verifyCluster } from './ask.ts';
 import { failAct, failQuestion } from './failures.ts';
@@ -11,11 +11,6 @@ import type { Completed, Halt, LockAnswer } from './leases.ts';
 import { understandThrown } from './thrown.ts';
 import { askPerson, lockPollMs, timeLimitPassed, waitForActLock, waitOn, waitWhileHalted } from './waits.ts';
 import { actContext, type Job } from './workshop.ts';
-
-/** A step that stops or destroys holds the cluster's act lock from its blockers until its effect was read back. */
-export function isSevere({ risk }: Pick<Task, 'risk'>): boolean {
-  return risk === 'stops-service' || risk === 'destroys-data';
-}
 
 /** What came of trying to act: it was done, or the step is over or waits and this claim has ended. */
 export type Acted = { readonly output: Json | undefined } | { readonly ended: Completed | undefined };
@@ -32,6 +27,7 @@ export async function act(job: Job): Promise<Acted> {
     const locks = await shop.store.takeLocks(grant, step.locks);
     if (!locks.held) return { ended: await waitForLocks(job, locks) };
   }
+  // held from its blockers until its effect was read back
   if (isSevere(task)) {
     const lock = await shop.store.takeActLock(grant, job.plan.fsid);
     if (!lock.held) return { ended: await waitForActLock(job, lock.holder) };

@@ -1,14 +1,13 @@
 import type { FreezeMarker, InstanceRecord, Marked, Markers } from '../task/markers.ts';
+import { isSevere } from '../task/task.ts';
 import type { Tried } from './ask.ts';
 import { understandThrown } from './thrown.ts';
-import type { Wait } from './waits.ts';
+import { frozenPollMs, type Wait } from './waits.ts';
 import type { Job } from './workshop.ts';
 
 /** Say why nothing may be acted on in a cluster now, and when to ask again. */
 export type Guarded = Pick<Wait, 'reason'> & { readonly askInMs: number };
 
-/** How often a frozen cluster is asked: an unfreeze is felt within this. */
-const frozenPollMs = 10_000;
 /** How often a cluster of another instance is asked: it is let go of by people, or when that instance is idle. */
 const foreignPollMs = 30_000;
 /**
@@ -30,10 +29,8 @@ const settleMs = 5000;
  *   nothing is done
  */
 export async function findGuard(job: Job): Promise<Tried<Guarded | undefined>> {
-  const { risk } = job.task;
-  const isSevere = risk === 'stops-service' || risk === 'destroys-data';
   try {
-    const found = await job.cluster.markers({ shared: !isSevere });
+    const found = await job.cluster.markers({ shared: !isSevere(job.task) });
     if (found.freeze) return { value: { reason: describeFreeze(found.freeze), askInMs: frozenPollMs } };
     return { value: await findOtherInstance(job, found) };
   } catch (thrown) {

@@ -1,6 +1,7 @@
 import { CephflowError } from '../base/errors.ts';
 import type { Json } from '../base/json.ts';
-import { isSevere, limitOf } from './act.ts';
+import { isSevere } from '../task/task.ts';
+import { limitOf } from './act.ts';
 import { withinActLimit } from './act-limit.ts';
 import { verifyCluster } from './ask.ts';
 import { fail, failAct, failQuestion } from './failures.ts';

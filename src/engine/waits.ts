@@ -112,8 +112,8 @@ export function waitForActLock(
   return waitOn(job, { reason, observed: job.observed, askInMs: lockPollMs });
 }
 
-/** A freeze ends without a word to whoever waits for it: asked again so often. */
-const frozenPollMs = 10_000;
+/** A freeze ends without a word to whoever waits for it: asked again so often, an unfreeze is felt within this. */
+export const frozenPollMs = 10_000;
 
 /** Wait while nothing may begin: until the freeze is lifted, or until a person lets the run go on. */
 export function waitWhileHalted(job: Job, halt: Halt): Promise<Completed | undefined> {

@@ -10,6 +10,11 @@ export const risks = ['reads', 'changes', 'moves-data', 'stops-service', 'destro
 /** Name what a step may do to the cluster at worst. */
 export type Risk = (typeof risks)[number];
 
+/** Tell whether something stops a service or destroys data: it is never done on a guess, nor beside another such. */
+export function isSevere({ risk }: { readonly risk: Risk }): boolean {
+  return risk === 'stops-service' || risk === 'destroys-data';
+}
+
 /** Measure how far a wait has come. */
 export type Progress = { readonly value: number; readonly target: number; readonly unit: string };
 
@@ -101,7 +106,7 @@ function findFault(definition: TaskDefinition<Params, Json>): string | undefined
   if (!done && !run) return 'it needs done (a wait), run (an act), or both';
   if (run && risk === 'reads') return 'a task that runs changes something: its risk cannot be reads';
   if (!run && risk !== 'reads') return `a task without run only reads: its risk cannot be ${risk}`;
-  if (run && (risk === 'destroys-data' || risk === 'stops-service') && !(blockers && done)) {
+  if (run && isSevere({ risk }) && !(blockers && done)) {
     return `a task that ${risk} needs done and blockers, so that it is never acted on twice or on a guess`;
   }
   if (hold && params[hold.life]?.kind !== 'duration')

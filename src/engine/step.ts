@@ -101,7 +101,7 @@ function askAboutUnknown(job: Job, answer: Answer | undefined): Promise<undefine
       ? 'nobody can be asked whether it happened'
       : `by now it has not: ${answer.waitingFor}`;
   const reason = `the act of ${step.id} was begun and its end is not known; ${seen}`;
-  const usual = `${reason}. Look at the cluster; then approve to do it again, or skip the step if it is done, or abort the run`;
+  const usual = `${reason}. Look at the cluster; then approve to do it again, or mark the step as done if it is, or abort the run`;
   const question = observed.mustAnswer ?? usual;
   return askPerson(job, { reason, question, about: 'act', observed, mayHaveActed: true });
 }

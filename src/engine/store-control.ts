@@ -77,9 +77,11 @@ interface Order {
 
 async function carryOut(context: StoreContext, order: Order): Promise<number> {
   const { act, run, step, actor, more = ['', ''] } = order;
-  await viewWith(context, run, step);
+  const view = await viewWith(context, run, step);
+  const undoes = step === undefined ? undefined : (await view.step(step))?.undoes;
   const { by, reason = '', request = '' } = actor;
-  const answer = await context.call('control', run, [act, step ?? '', by, reason, request, ...more]);
+  const words = [act, step ?? '', by, reason, request, ...more, undoes ?? ''];
+  const answer = await context.call('control', run, words);
   const [kind, value, hasMore] = answer as [string, number | string, number?];
   if (kind !== 'ok') throw refusedControl(act, run, step, String(value));
   if (hasMore === 1) await sweepAll(context, run);

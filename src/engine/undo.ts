@@ -37,7 +37,7 @@ export async function undoStep(job: Job): Promise<Completed | undefined> {
   if (held) return held.ended;
   if (grant.mode === 'verify' && isSevere(task) && verdict !== 'approved') {
     const reason = `${step.id} was begun and its end is not known`;
-    const question = `${reason}. Look at the cluster; then approve to do it again, or skip the step if it is done`;
+    const question = `${reason}. Look at the cluster; then approve to do it again, or mark the step as done if it is, or skip it to leave things as they are`;
     return askPerson(job, { reason, question, about: 'act', observed, mayHaveActed: true });
   }
   if (isSevere(task)) {

@@ -75,7 +75,7 @@ for (const risk of ['stops-service', 'destroys-data'] as const) {
     await bench.again(run);
     expect((await bench.view(run)).waiting?.question).toBe(
       'the act of deed was begun and its end is not known; by now it has not: it is there. Look at the cluster; ' +
-        'then approve to do it again, or skip the step if it is done, or abort the run',
+        'then approve to do it again, or mark the step as done if it is, or abort the run',
     );
     expect(world.acts).toBe(0);
     await rig.store.decide(run, 0, { verdict: 'approved', by: 'ann', comment: '' });

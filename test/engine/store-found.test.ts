@@ -67,6 +67,35 @@ test('what failed before a run is undone is not tried again, nor skipped', async
   expect(await rig.store.examine(run)).toEqual([]);
 });
 
+const back = { kind: 'undo', undoes: 0 } as const;
+const states = async (run: string) => (await rig.store.snapshot(run)).views.map(({ state }) => state);
+
+test('an undo that somebody says is done has taken its step back, one said to have failed has not', async () => {
+  const steps = [{ id: 'a' }, { id: 'a.undo', ...back }, { id: 'b' }];
+  const run = await rig.store.createRun(planOf(steps), me);
+  await rig.pass(run, 0);
+  await rig.store.acting(await rig.claim(run, 1), 0);
+  expect((await states(run))[0]).toBe('undoing');
+  await rig.fire(run, 1);
+  await rig.store.mark(run, 1, 'failed', me);
+  expect((await states(run))[0]).toBe('undo-failed');
+  await rig.store.mark(run, 1, 'done', me);
+  expect(await states(run)).toEqual(['undone', 'succeeded', 'ready']);
+  expect(await rig.store.examine(run)).toEqual([]);
+});
+
+test('an undo that is skipped leaves its step as it is: half taken back, or not at all', async () => {
+  const steps = [{ id: 'a' }, { id: 'b' }, { id: 'a.undo', ...back }, { id: 'b.undo', ...back, undoes: 1 }];
+  const run = await rig.store.createRun(planOf(steps), me);
+  await rig.pass(run, 0);
+  await rig.pass(run, 1);
+  await rig.store.acting(await rig.claim(run, 2), 0);
+  await rig.fire(run, 2);
+  await rig.store.skip(run, 2, me);
+  await rig.store.skip(run, 3, me);
+  expect(await states(run)).toEqual(['undo-failed', 'succeeded', 'skipped', 'skipped']);
+});
+
 test('a paused run that is aborted goes on with the steps at its end', async () => {
   const steps = [
     { id: 'x', part: 'finally' as const },

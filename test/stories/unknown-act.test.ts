@@ -62,7 +62,7 @@ it('a purge whose end nobody knows waits for a person, and no OSD is purged twic
   const question = await killInPurge('osd.purge@osd.4', true);
   expect(question).toBe(
     'the act of osd.purge@osd.4 was begun and its end is not known; by now it has not: osd.4 is in the OSD map. ' +
-      'Look at the cluster; then approve to do it again, or skip the step if it is done, or abort the run',
+      'Look at the cluster; then approve to do it again, or mark the step as done if it is, or abort the run',
   );
   expect(await purgedOsds(at)).toEqual([]);
   expect(await at.ada.cephflow('approve', '@latest')).toMatchObject({ code: 0 });

@@ -107,6 +107,15 @@ local function set_state(k, i, byte)
   event(k, 'step-state-changed', 's', i, 't', state_names[byte])
 end
 
+-- Write down what became of the step that another one takes back, when that one has ended.
+local function note_undone(undone, byte)
+  if byte == 's' then
+    set_state(K, undone, 'u')
+  elseif byte == 'f' or state(K, undone) == 'U' then
+    set_state(K, undone, 'x')
+  end
+end
+
 local function set_run_state(value)
   run_now = value
   redis.call('HSET', K.meta, 'state', value)

@@ -3,7 +3,7 @@
 --        | unlock (6 name of the lock)
 --      2 step or ''  3 by  4 reason  5 request or ''
 --      6 successors, first slice (skip, mark-done), decision (decide: JSON without atMs) or error (mark-failed: JSON)
---      7 cursor where more follow, or ''
+--      7 cursor where more follow, or ''  8 step that this one takes back, or ''
 -- Result: ok, number of steps it changed, 1: there is more to sweep | refused, why
 local act, i, by, reason, request = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5]
 local known = answered(request)
@@ -114,6 +114,12 @@ local function refuse_to_end(s)
   return { 'refused', 'the step is ' .. state_names[s] .. ': ' .. why }
 end
 
+-- Somebody says how a step ended: so it is with the one that it takes back.
+local function undone_by_hand(byte)
+  local undone = tonumber(ARGV[8])
+  if undone then note_undone(undone, byte) end
+end
+
 local function end_by_hand(byte)
   local s = state(K, i)
   local refusal = refuse_to_end(s)
@@ -123,6 +129,7 @@ local function end_by_hand(byte)
     forget(i, 'e')
     if over == 'failed' then set_run_state(usual_state()) end
   end
+  undone_by_hand(byte)
   finish_step(i, byte, ARGV[6], ARGV[7] ~= '' and ARGV[7])
   return ok(1)
 end
@@ -138,6 +145,7 @@ acts['mark-failed'] = function()
   if refusal then return refusal end
   if is_finally(i) then return { 'refused', 'the step gives something back: skip it, or let it be tried' } end
   redis.call('HSET', K.mem, i .. ':e', ARGV[6])
+  undone_by_hand('f')
   -- somebody looked: its act is not begun any more unless it was
   fail_step(i, is_acting(i))
   return ok(1)

@@ -89,11 +89,7 @@ function ops.complete(a)
   end
   if a[10] ~= '' then event(K, 'step-logged', 's', i, 'x', a[10]) end
   local undone = tonumber(a[12])
-  if undone and byte == 's' then
-    set_state(K, undone, 'u')
-  elseif undone and (byte == 'f' or state(K, undone) == 'U') then
-    set_state(K, undone, 'x')
-  end
+  if undone then note_undone(undone, byte) end
   local first
   if byte ~= 'f' then
     first = finish_step(i, byte, a[7], a[8] ~= '' and a[8], true)

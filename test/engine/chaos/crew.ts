@@ -1,14 +1,14 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { resolve } from 'node:path';
 import { createControl } from '../../../src/engine/control.ts';
-import type { TaskLibrary } from '../../../src/engine/load-tasks.ts';
 import { waitUntil } from '../../../src/engine/processes.ts';
 import type { connectRedis } from '../../../src/engine/redis.ts';
 import type { RunSnapshot, StepView, Store } from '../../../src/engine/store.ts';
 import { isEndedRun } from '../../../src/run/states.ts';
 import { firedKills, type Kill } from './crash-points.ts';
 import type { ShapeName } from './shapes.ts';
-import { untilUndone } from './world-tasks.ts';
+import type { World } from './world.ts';
+import { untilUndone, worldTasks } from './world-tasks.ts';
 
 /** Tell a process of a test what it is to do. */
 export interface Errand {
@@ -118,22 +118,19 @@ export function keepAlive(wish: Wish & { readonly kills: readonly Kill[] }): Cre
   };
 }
 
-/**
- * Do what an operator does until runs are over: answer what asks, try again what failed, take back what waits for that.
- * `tasks`: only where a run is taken back.
- */
+/** Do what an operator does until runs are over: answer what asks, try again what failed, take back what waits for that. */
 export async function operateUntilEnded(
   store: Store,
   runs: readonly string[],
+  world: World,
   limitMs: number,
-  tasks: TaskLibrary = new Map(),
 ): Promise<readonly RunSnapshot[]> {
   const open = new Set(runs);
   const isOver = async () => {
     for (const run of open) {
       const seen = await store.snapshot(run).catch(() => undefined);
       if (seen && isEndedRun(seen.state)) open.delete(run);
-      else if (seen) await answer(store, seen, tasks);
+      else if (seen) await operate(store, seen, world);
     }
     return open.size === 0;
   };
@@ -141,25 +138,33 @@ export async function operateUntilEnded(
   return Promise.all(runs.map((run) => store.snapshot(run)));
 }
 
-async function answer(store: Store, seen: RunSnapshot, tasks: TaskLibrary): Promise<void> {
-  await approveAll(store, seen);
+async function operate(store: Store, seen: RunSnapshot, world: World): Promise<void> {
+  await answerAll(store, seen, world);
   const actor = { by: 'operator', reason: 'seen it' };
   if (seen.state === 'running' && seen.views.some(({ waiting }) => waiting?.reason === untilUndone)) {
-    const known = async () => new Map([...tasks].map(([name, { task }]) => [name, task]));
+    const known = async () => new Map([...worldTasks(world)].map(([name, { task }]) => [name, task]));
     await createControl(store, { tasks: known }).undo(seen.run, actor);
   }
   if (seen.state === 'failed') await store.retry(seen.run, undefined, actor).catch(() => undefined);
 }
 
-/** Approve whatever asks in a run. @returns how many questions that were */
-export async function approveAll(store: Store, { run, views }: RunSnapshot): Promise<number> {
+/**
+ * Answer whatever asks in a run, after a look at the world: an act that has had its effect is marked as done, all else is
+ * approved. @returns how many questions that were
+ */
+export async function answerAll(store: Store, { run, views }: RunSnapshot, world: World): Promise<number> {
   const control = createControl(store);
   const actor = { by: 'operator', reason: 'seen it' };
   const questions = views.filter(asks);
   for (const { step } of questions) {
     const { id = '' } = (await store.plan(run)).steps[step] ?? {};
+    const name = { run, step: id };
+    const hasActed = world
+      .lines()
+      .some((line) => line.run === run && line.step === id && line.phase === 'effect');
+    const answer = hasActed ? control.mark(name, 'done', actor) : control.approve(name, actor);
     // between the look and the answer the step may have gone on: then there is nothing to answer
-    await control.approve({ run, step: id }, actor).catch(() => undefined);
+    await answer.catch(() => undefined);
   }
   return questions.length;
 }

@@ -11,7 +11,6 @@ import { crashPoints, firedKills, killsOf, type PointName, runOf } from './crash
 import { keepAlive, operateUntilEnded } from './crew.ts';
 import { planOfShape, type ShapeName } from './shapes.ts';
 import { openWorld } from './world.ts';
-import { worldTasks } from './world-tasks.ts';
 
 /** A point is met within some seconds; a loaded machine needs many times that. */
 const limitMs = 100_000;
@@ -37,8 +36,8 @@ async function killAt(point: PointName) {
     const ends = await operateUntilEnded(
       store,
       runs.map(({ run }) => run),
+      world,
       limitMs,
-      worldTasks(world),
     );
     const records = await Promise.all(runs.map(({ run }) => readRecord(store, run)));
     const report = checkRuns(records, world.lines());

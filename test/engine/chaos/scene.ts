@@ -8,7 +8,7 @@ import type { Store } from '../../../src/engine/store.ts';
 import { openStore } from '../../../src/engine/store-open.ts';
 import type { Canvas } from '../../../src/plan/canvas.ts';
 import { type CheckOptions, checkRuns, type Report, readRecord, tell } from './checker.ts';
-import { approveAll, type Errand, type Member, operateUntilEnded, startMember, type Wish } from './crew.ts';
+import { answerAll, type Errand, type Member, operateUntilEnded, startMember, type Wish } from './crew.ts';
 import { planOfCanvas } from './shapes.ts';
 import { openWorld, type World } from './world.ts';
 
@@ -62,7 +62,7 @@ export async function withScene<T>(options: SceneOptions, play: (scene: Scene) =
   };
   const effects = () => world.lines().filter(({ phase }) => phase === 'effect').length;
   const finish: Scene['finish'] = async (title, about) => {
-    const [end] = await operateUntilEnded(store, [run], limitMs);
+    const [end] = await operateUntilEnded(store, [run], world, limitMs);
     const report = checkRuns([await readRecord(store, run)], world.lines(), about);
     tell(title, report);
     expect(report.faults).toEqual([]);
@@ -74,7 +74,7 @@ export async function withScene<T>(options: SceneOptions, play: (scene: Scene) =
     return until(`${acts} more acts`, () => effects() >= target);
   };
   const approve = () =>
-    until('a question', async () => (await approveAll(store, await store.snapshot(run))) > 0);
+    until('a question', async () => (await answerAll(store, await store.snapshot(run), world)) > 0);
   try {
     await store.createRun(planOfCanvas('storm', options.canvas, world), { by: 'ann', run });
     for (let count = 0; count < options.workers; count += 1) start();
